@@ -1,0 +1,142 @@
+"""From what went wrong to what Temporal and an operator are told.
+
+Failures cross into history here, so this is where text is scrubbed of every live secret. Raise what these functions
+return `from None`: Temporal stores causes too.
+"""
+
+from datetime import timedelta
+
+from temporalio.exceptions import ApplicationError
+
+from activities.judge import Judgement
+from auth.errors import CredentialError
+from definitions.run import Actor, Call, Failure, Verdict
+from net.errors import NetError
+from net.messages import HttpReply
+from net.redaction import LIVE_SECRETS
+from net.text import decode_text
+
+EXCERPT_CHARACTERS = 2048
+
+FAILURE_TYPES = {
+    Verdict.AGAIN: "NotPerformed",
+    Verdict.UNKNOWN: "OutcomeUnknown",
+    Verdict.FINAL: "CallFailed",
+}
+"""Temporal keeps the type of a failure in clear: these words and no others."""
+
+_ADVICE: dict[str, tuple[Actor, str]] = {
+    "rate_limited": (Actor.PROVIDER, "nothing: it is sent again when the provider allows it"),
+    "provider_busy": (Actor.PROVIDER, "nothing: it is sent again after a wait"),
+    "still_in_progress": (Actor.PROVIDER, "nothing: the provider still works on the first request with this key"),
+    "provider_error": (Actor.PROVIDER, "look at the provider's status page"),
+    "not_sent": (Actor.OPERATOR, "check that the host and port of the integration's base_url can be reached from here"),
+    "outcome_unknown": (Actor.OPERATOR, "look in the external system whether the call had its effect, then decide"),
+    "egress_denied": (Actor.OPERATOR, "allow the address with TIELINE_EGRESS_ALLOW=HOST:PORT if it is meant"),
+    "invalid_request": (Actor.USER, "correct the operation"),
+    "result_unusable": (Actor.USER, "the call was completed; raise max_bytes or correct what is expected of the answer"),
+    "refused": (Actor.USER, "correct the operation: the provider's answer says what it did not accept"),
+    "credential_refused": (Actor.OPERATOR, "renew the account's secrets: tieline accounts set-secrets ACCOUNT"),
+    "misconfigured": (Actor.OPERATOR, "correct the integration's definition and apply it again"),
+}
+_FALLBACK = (Actor.PROVIDER, "nothing: it is sent again after a wait")
+
+
+def refused_by_status(call: Call, reply: HttpReply, judgement: Judgement, wait: float | None, account: str) -> Failure:
+    """The failure that an answer's status stands for."""
+    actor, action = _advice(judgement, call)
+    unknown = "; whether it was performed is unknown" if judgement.verdict is Verdict.UNKNOWN else ""
+    return Failure(
+        verdict=_verdict(judgement),
+        category=judgement.category,
+        message=f"{call.summary}: answered {reply.status}{unknown}",
+        actor=actor,
+        suggested_action=action,
+        retry_after=wait,
+        status=reply.status,
+        account=account,
+        excerpt=_excerpt(reply),
+    )
+
+
+def without_answer(call: Call, error: NetError, judgement: Judgement, account: str) -> Failure:
+    """The failure of a call that brought no usable answer."""
+    actor, action = _advice(judgement, call)
+    unknown = "; it may have been performed" if judgement.verdict is Verdict.UNKNOWN else ""
+    return Failure(
+        verdict=_verdict(judgement),
+        category=judgement.category,
+        message=LIVE_SECRETS.scrub(f"{call.summary}: {error}{unknown}"),
+        actor=actor,
+        suggested_action=action,
+        account=account,
+    )
+
+
+def without_credential(call: Call, error: CredentialError) -> Failure:
+    """The failure of a call whose credential could not be had; nothing was sent."""
+    return Failure(
+        verdict=Verdict.AGAIN if error.retryable else Verdict.FINAL,
+        category=error.code,
+        message=LIVE_SECRETS.scrub(f"{call.summary}: {error}"),
+        actor=Actor.PROVIDER if error.retryable else Actor.OPERATOR,
+        suggested_action=error.action,
+        retry_after=error.retry_after,
+        account=error.account,
+    )
+
+
+def failed(call: Call, category: str, message: str, account: str | None = None, status: int | None = None) -> Failure:
+    """A final failure with a message of our own."""
+    actor, action = _ADVICE.get(category, _FALLBACK)
+    return Failure(
+        verdict=Verdict.FINAL,
+        category=category,
+        message=LIVE_SECRETS.scrub(f"{call.summary}: {message}"),
+        actor=actor,
+        suggested_action=action,
+        account=account,
+        status=status,
+    )
+
+
+def outcome_unknown(call: Call, message: str, account: str | None = None) -> Failure:
+    """The failure of a call that was under way when its attempt ended."""
+    actor, action = _ADVICE["outcome_unknown"]
+    return Failure(
+        verdict=Verdict.UNKNOWN,
+        category="outcome_unknown",
+        message=f"{call.summary}: {message}",
+        actor=actor,
+        suggested_action=action,
+        account=account,
+    )
+
+
+def application_error(failure: Failure) -> ApplicationError:
+    """The one translation to Temporal; `next_retry_delay` carries a Retry-After past the policy's own intervals."""
+    return ApplicationError(
+        failure.message,
+        failure.model_dump(mode="json"),
+        type=FAILURE_TYPES[failure.verdict],
+        non_retryable=failure.verdict is not Verdict.AGAIN,
+        next_retry_delay=None if failure.retry_after is None else timedelta(seconds=max(failure.retry_after, 0.001)),
+    )
+
+
+def _advice(judgement: Judgement, call: Call) -> tuple[Actor, str]:
+    if judgement.verdict is Verdict.UNKNOWN:
+        return _ADVICE["outcome_unknown"]
+    actor, action = _ADVICE.get(judgement.category, _FALLBACK)
+    return actor, action.replace("ACCOUNT", f"(the account of {call.credential})")
+
+
+def _verdict(judgement: Judgement) -> Verdict:
+    assert judgement.verdict is not None, "a call that is done is no failure"
+    return judgement.verdict
+
+
+def _excerpt(reply: HttpReply) -> str | None:
+    # Twice the length is scrubbed, so that no secret is cut in two before it is recognised.
+    text = decode_text(reply.body[: 2 * EXCERPT_CHARACTERS], reply.header("content-type"))
+    return LIVE_SECRETS.scrub(text)[:EXCERPT_CHARACTERS] if text else None

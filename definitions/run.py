@@ -1,0 +1,112 @@
+"""What goes into a run, what comes out, and what an operator may decide about one that waits."""
+
+import hashlib
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from definitions.base import Model
+from definitions.operation import Delivery, HttpOperation
+from definitions.refs import CredentialRef
+
+IDEMPOTENCY_KEY_LENGTH = 32
+
+
+class Call(Model):
+    """The input of a run of one operation. Holds no secret: the credential is resolved when the step runs."""
+
+    operation: HttpOperation
+    credential: CredentialRef
+    delivery: Delivery
+    idempotency_key: str
+
+    @property
+    def summary(self) -> str:
+        """What an operator reads beside the step: `POST crm/leads · production`. No query, no host of an account."""
+        path = self.operation.path.partition("?")[0]
+        target = path if "://" in path else f"{self.credential.adapter}/{path.lstrip('/')}"
+        subject = f" · {self.credential.subject}" if self.credential.subject else ""
+        return f"{self.operation.method} {target} · {self.credential.profile}{subject}"[:200]
+
+
+def idempotency_key(run_id: str, step: str = "call") -> str:
+    """One key per run and step, the same on every attempt, worker and replay: it follows from both ids."""
+    return hashlib.sha256(f"{run_id}/{step}".encode()).hexdigest()[:IDEMPOTENCY_KEY_LENGTH]
+
+
+class CallResult(Model):
+    """What the provider answered, bounded and clean."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: JsonValue = None
+    encoding: Literal["json", "text", "base64", "none"] = "none"
+    bytes: int = Field(default=0, description="Decoded size of the body")
+    account: str
+    token_version: int = 0
+    attempt: int = 1
+    notes: tuple[str, ...] = ()
+
+
+class Verdict(StrEnum):
+    """What one attempt means for the run."""
+
+    AGAIN = "again"
+    """Surely not performed, or safe to repeat: send again after a wait."""
+    UNKNOWN = "unknown"
+    """May have been performed and must not be repeated blindly: a person decides."""
+    FINAL = "final"
+    """Sending the same again cannot help."""
+
+
+class Actor(StrEnum):
+    """Who must act so that the same call can succeed."""
+
+    USER = "user"
+    OPERATOR = "operator"
+    PROVIDER = "provider"
+    TIELINE = "tieline"
+
+
+class Failure(Model):
+    """Why an attempt failed, safe to store and show: no secret, no request data."""
+
+    verdict: Verdict
+    category: str
+    message: str
+    actor: Actor
+    suggested_action: str
+    retry_after: float | None = Field(default=None, description="Seconds, when somebody said how long to wait")
+    status: int | None = None
+    account: str | None = None
+    excerpt: str | None = Field(default=None, description="The start of the provider's answer, scrubbed")
+
+
+class Decision(Model):
+    """An operator's answer to a run that waits; stands in the run's history."""
+
+    action: Literal["retry", "skip", "fail"]
+    who: str = Field(min_length=1, max_length=200)
+    why: str = Field(min_length=1, max_length=2000)
+    value: JsonValue = Field(default=None, description="With `skip`: what the run returns instead of an answer")
+
+
+class RunResult(Model):
+    """How a run ended well: with the provider's answer, or with the value of a decision to skip."""
+
+    call: CallResult | None = None
+    decision: Decision | None = None
+
+    @property
+    def value(self) -> JsonValue:
+        """The answer's body, or what the operator put in its place."""
+        return self.call.body if self.call else self.decision.value if self.decision else None
+
+
+class RunState(StrEnum):
+    """The states that a run writes to its search attributes when it leaves the happy path."""
+
+    RUNNING = "running"
+    WAITING_TO_RETRY = "waiting_to_retry"
+    WAITING_FOR_DECISION = "waiting_for_decision"

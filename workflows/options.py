@@ -1,0 +1,51 @@
+"""How activities are scheduled: timeouts and retry policies, by what a call's delivery allows."""
+
+from datetime import timedelta
+
+from temporalio.common import Priority, RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+from definitions.operation import Delivery
+from definitions.run import Call
+
+FIRST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(minutes=5)
+WAIT_FACTOR = 2.0
+
+PERSISTENCE = timedelta(seconds=15)
+"""What resolving a credential and reporting back may take beside the call itself. A token request under way elsewhere
+is waited for inside it."""
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=20)
+
+REPEATED = RetryPolicy(
+    initial_interval=FIRST_WAIT,
+    backoff_coefficient=WAIT_FACTOR,
+    maximum_interval=LONGEST_WAIT,
+    non_retryable_error_types=["PayloadsTooLarge"],
+)
+ONCE = RetryPolicy(maximum_attempts=1)
+"""For what must not be sent blindly again: after a lost worker Temporal reports a timeout and a person decides."""
+
+
+def call_options(call: Call, give_up_after: timedelta) -> ActivityConfig:
+    """The options of one activity that makes this call."""
+    operation = call.operation
+    # Two sends fit in: after a refused credential the call is made once more with a renewed one.
+    attempt = 2 * operation.timeout + PERSISTENCE
+    return ActivityConfig(
+        start_to_close_timeout=attempt,
+        schedule_to_close_timeout=None if call.delivery is Delivery.UNSAFE else max(give_up_after, attempt),
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=ONCE if call.delivery is Delivery.UNSAFE else REPEATED,
+        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+        summary=call.summary,
+        priority=Priority(fairness_key=call.credential.fairness_key[:64]),
+    )
+
+
+def wait_before(attempt: int, told: float | None) -> timedelta:
+    """How long to wait after this many attempts: what the provider said, else exponential."""
+    if told is not None:
+        return timedelta(seconds=told)
+    return min(FIRST_WAIT * WAIT_FACTOR ** min(attempt - 1, 20), LONGEST_WAIT)

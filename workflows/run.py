@@ -1,0 +1,159 @@
+"""The run of one operation, from its start to its answer, its failure or somebody's decision.
+
+    call ──answered──────────────────────────────► done
+     │ ▲
+     │ └─ wait ◄── surely not performed (refused before sending, 429, 503 with Retry-After, …)
+     │
+     ├── may have been performed, must not be repeated ──► wait for a decision ──► retry │ skip │ fail
+     └── final error ──► fail, or wait for a decision (`on_failure: park`)
+
+What is safe to repeat is repeated by Temporal's own retry policy inside the activity's schedule. What is not runs with
+one attempt, so that the decision to send again rests on what Temporal durably knows, whatever is killed when.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.http import HttpActivities
+    from definitions.run import Actor, Call, CallResult, Decision, Failure, RunResult, RunState, Verdict
+
+from workflows.attributes import ACCOUNT, STATE
+from workflows.options import call_options, wait_before
+
+
+@workflow.defn(name="tieline.run")
+class RunWorkflow:
+    """One operation as a durable run."""
+
+    def __init__(self) -> None:
+        self._question: Failure | None = None
+        self._decision: Decision | None = None
+
+    @workflow.run
+    async def run(self, call: Call) -> RunResult:
+        """Make the call; wait and send again where that is safe; ask where it is not."""
+        give_up_at = workflow.now() + call.operation.give_up_after
+        attempt = 0
+        while True:
+            attempt += 1
+            outcome = await self._call(call, give_up_at - workflow.now())
+            if isinstance(outcome, CallResult):
+                return RunResult(call=outcome)
+            if outcome.verdict is Verdict.AGAIN:
+                delay = wait_before(attempt, outcome.retry_after)
+                if workflow.now() + delay < give_up_at:
+                    await self._wait(delay, outcome)
+                    continue
+                outcome = _gave_up(outcome, call)
+            if outcome.verdict is Verdict.FINAL and call.operation.on_failure == "fail":
+                raise _run_failure(outcome)
+            decision = await self._ask(outcome, call.operation.park_for)
+            if decision.action == "skip":
+                return RunResult(decision=decision)
+            if decision.action == "fail":
+                raise _run_failure(outcome, decision)
+            give_up_at, attempt = workflow.now() + call.operation.give_up_after, 0
+
+    @workflow.update(name="decide")
+    async def decide(self, decision: Decision) -> None:
+        """Answer the question that this run waits with; refused while it does not wait."""
+        self._decision = decision
+
+    @decide.validator
+    def _may_decide(self, decision: Decision) -> None:
+        if self._question is None or self._decision is not None:
+            raise ApplicationError("the run is not waiting for a decision", type="NotWaiting")
+
+    async def _call(self, call: Call, time_left: timedelta) -> CallResult | Failure:
+        try:
+            return await workflow.execute_activity_method(
+                HttpActivities.call, call, **call_options(call, max(time_left, timedelta(seconds=1)))
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return _failure_of(error, call)
+
+    async def _wait(self, delay: timedelta, because: Failure) -> None:
+        self._show(RunState.WAITING_TO_RETRY, because)
+        await workflow.sleep(delay, summary=f"send again · {because.category}")
+
+    async def _ask(self, question: Failure, park_for: timedelta) -> Decision:
+        """Wait, for days if need be, until somebody decides."""
+        self._question, self._decision = question, None
+        self._show(RunState.WAITING_FOR_DECISION, question)
+        try:
+            await workflow.wait_condition(
+                lambda: self._decision is not None, timeout=park_for, timeout_summary="give up waiting for a decision"
+            )
+        except asyncio.TimeoutError:
+            raise _run_failure(_nobody_decided(question)) from None
+        finally:
+            self._question = None
+        assert self._decision is not None
+        self._show(RunState.RUNNING, question)
+        return self._decision
+
+    def _show(self, state: RunState, because: Failure) -> None:
+        """Make the state visible in lists and in Temporal's UI; only runs off the happy path pay for it."""
+        account = [ACCOUNT.value_set(because.account)] if because.account else []
+        workflow.upsert_search_attributes([STATE.value_set(state.value), *account])
+        workflow.set_current_details(
+            f"**{state.value.replace('_', ' ')}** since {workflow.now():%Y-%m-%d %H:%M:%S} UTC\n\n"
+            f"{because.message}\n\nWho must act: {because.actor.value}. Next step: {because.suggested_action}"
+        )
+
+
+def _failure_of(error: ActivityError, call: Call) -> Failure:
+    """What the end of an activity says about the call: what the activity told, or, of a lost one, what can be known."""
+    cause = error.cause
+    while isinstance(cause, TimeoutError) and isinstance(cause.cause, ApplicationError):
+        cause = cause.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return Failure.model_validate(cause.details[0])
+    repeatable = call.delivery != "unsafe"
+    if isinstance(cause, ApplicationError):
+        return Failure(
+            verdict=Verdict.FINAL if cause.type == "PayloadsTooLarge" else Verdict.UNKNOWN,
+            category="result_unusable" if cause.type == "PayloadsTooLarge" else "outcome_unknown",
+            message=f"{call.summary}: the attempt ended with {cause.type}",
+            actor=Actor.OPERATOR,
+            suggested_action="look in the external system whether the call had its effect, then decide",
+        )
+    return Failure(
+        verdict=Verdict.FINAL if repeatable else Verdict.UNKNOWN,
+        category="gave_up" if repeatable else "outcome_unknown",
+        message=f"{call.summary}: "
+        + ("no attempt succeeded in time" if repeatable else "the worker was lost; the call may have been performed"),
+        actor=Actor.OPERATOR,
+        suggested_action="start the run again when the provider answers"
+        if repeatable
+        else "look in the external system whether the call had its effect, then decide",
+    )
+
+
+def _gave_up(last: Failure, call: Call) -> Failure:
+    return last.model_copy(
+        update={
+            "verdict": Verdict.FINAL,
+            "message": f"gave up after {call.operation.give_up_after}: {last.message}",
+            "suggested_action": "start the run again when the provider answers, or give it a longer give_up_after",
+        }
+    )
+
+
+def _nobody_decided(question: Failure) -> Failure:
+    return question.model_copy(update={"message": f"nobody decided in time: {question.message}"})
+
+
+def _run_failure(failure: Failure, decision: Decision | None = None) -> ApplicationError:
+    """How a run fails: with what happened, and with who decided it if somebody did."""
+    details = [failure.model_dump(mode="json")] + ([decision.model_dump(mode="json")] if decision else [])
+    return ApplicationError(failure.message, *details, type=_RUN_FAILURES[failure.verdict], non_retryable=True)
+
+
+_RUN_FAILURES = {Verdict.AGAIN: "GaveUp", Verdict.UNKNOWN: "OutcomeUnknown", Verdict.FINAL: "CallFailed"}

@@ -1,0 +1,121 @@
+"""What is wrong when a token endpoint brings no token, and who can help: the classes of its errors."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429})
+
+
+class ErrorClass(StrEnum):
+    """The errors of RFC 6749 §5.2, and of providers' own, by what helps."""
+
+    TRANSIENT = "transient"
+    """Ask again later; the stored token stays as it is."""
+    PERMANENT_GRANT = "permanent_grant"
+    """This account's grant is dead: somebody must reconnect it."""
+    PERMANENT_CLIENT = "permanent_client"
+    """The OAuth client is refused, whatever the account."""
+    CONFIGURATION = "configuration"
+    """The request itself is wrong: the definition must be corrected."""
+
+
+class TokenReplyError(Exception):
+    """A token endpoint's answer that brings no token. The message holds no data but the error's code."""
+
+    def __init__(
+        self,
+        class_: ErrorClass,
+        code: str,
+        *,
+        status: int,
+        retry_after: float | None = None,
+        description: str | None = None,
+        refresh_token: str | None = None,
+    ) -> None:
+        super().__init__(f"the token endpoint answered {status} ({code})")
+        self.class_ = class_
+        self.code = code
+        self.status = status
+        self.retry_after = retry_after
+        """Seconds."""
+        self.description = description
+        """The provider's own words, at most 300 characters: scrub them before they are shown."""
+        self.refresh_token = refresh_token
+        """A refresh token that came with the error all the same, and must not be lost."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the grant may have been spent although no token came back: the answer says success, unreadably."""
+        return 200 <= self.status < 300 and self.class_ is ErrorClass.TRANSIENT
+
+
+_CODES = {
+    ErrorClass.TRANSIENT: ("temporarily_unavailable", "slow_down", "server_error", "rate_limited"),
+    ErrorClass.PERMANENT_CLIENT: ("invalid_client", "unauthorized_client", "incorrect_client_credentials"),
+    ErrorClass.CONFIGURATION: (
+        "invalid_scope",
+        "invalid_request",
+        "invalid_target",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    ),
+    ErrorClass.PERMANENT_GRANT: (
+        "invalid_grant",
+        "bad_refresh_token",
+        "invalid_refresh_token",
+        "expired_token",
+        "invalid_token",
+        "access_denied",
+        "consent_required",
+        "interaction_required",
+        "login_required",
+    ),
+}
+_CLASS_OF = {code: class_ for class_, codes in _CODES.items() for code in codes}
+
+# Some providers throttle with the words of a refusal (Zoho: 400 "Access Denied", "You have made too many requests").
+_THROTTLED = re.compile(r"too many|rate.?limit|throttl|try again (?:later|after)", re.IGNORECASE)
+
+
+def classify(status: int, code: str | None, description: str | None, *, refused: ErrorClass) -> ErrorClass:
+    """The class of an error; `refused` is what a bare 401 is about.
+
+    What is not surely permanent is transient, because a dead account costs a person's time.
+    """
+    throttled = any(_THROTTLED.search(text) for text in (code, description) if text)
+    if status in TRANSIENT_STATUSES or status >= 500 or throttled:
+        return ErrorClass.TRANSIENT
+    if code in _CLASS_OF:
+        return _CLASS_OF[code]
+    if 200 <= status < 300:
+        return ErrorClass.PERMANENT_GRANT if code else ErrorClass.TRANSIENT
+    if status == 401:
+        return refused
+    return ErrorClass.CONFIGURATION if 300 <= status < 400 else ErrorClass.TRANSIENT
+
+
+def error_code(error: object) -> str | None:
+    """The code in an `error` member: text (RFC 6749), an object (Google), or anything that is not nothing."""
+    if not error:
+        return None
+    if isinstance(error, Mapping):
+        inner = (error.get(name) for name in ("error", "type", "status", "code", "message"))
+        error = next((value for value in inner if value), None)
+    elif isinstance(error, list):
+        error = error[0]
+    if isinstance(error, bool) or not isinstance(error, str | int | float):
+        return "error"
+    # A code is shown and stored, so it holds no more than a code does.
+    return re.sub(r"[^A-Za-z0-9_.:-]+", "_", str(error)[:64])
+
+
+def error_description(data: object) -> str | None:
+    """The provider's own words beside the code."""
+    if not isinstance(data, Mapping):
+        return None
+    error = data.get("error")
+    places = (data, error) if isinstance(error, Mapping) else (data,)
+    texts = (place.get(name) for place in places for name in ("error_description", "message", "error_message"))
+    found = next((text for text in texts if isinstance(text, str) and text), None)
+    return found[:300] if found else None

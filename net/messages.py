@@ -1,0 +1,99 @@
+"""What goes out and what comes back: one request, one reply. Neither shows its contents in a `repr`."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from net.errors import Sent
+
+DEFAULT_DEADLINE = 30.0
+DEFAULT_MAX_BYTES = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """What a credential put into a request: names, never values. Dropped when a redirect changes the origin."""
+
+    headers: frozenset[str] = frozenset()
+    query: frozenset[str] = frozenset()
+    cookies: bool = False
+    body: bool = False
+    path: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class TlsOptions:
+    """Certificates beyond the system's. Equal and hashable by content; pools are kept apart by it.
+
+    `ca_pem` replaces the system's certificate authorities. The key must not be encrypted.
+    """
+
+    ca_pem: str | None = None
+    client_certificate_pem: bytes | None = None
+    client_key_pem: bytes | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all parts, hexadecimal."""
+        digest = hashlib.sha256()
+        for part in ((self.ca_pem or "").encode(), self.client_certificate_pem or b"", self.client_key_pem or b""):
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        return f"TlsOptions({self.fingerprint[:12]})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class OutboundRequest:
+    """One HTTP request, complete: nothing is added but Host, Content-Length, Accept-Encoding and, if absent, User-Agent.
+
+    `deadline` is in seconds and bounds everything from the lookup of the name to the last byte of the body; `max_bytes`
+    bounds the decoded body. `allowed_hosts` (exact, or `*.example.com`; None: any) and `ports` (beside 80 and 443) bind
+    redirects too.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes = b""
+    deadline: float = DEFAULT_DEADLINE
+    max_bytes: int = DEFAULT_MAX_BYTES
+    injected: Injected = field(default_factory=Injected)
+    allowed_hosts: frozenset[str] | None = None
+    follow_redirects: bool = True
+    tls: TlsOptions | None = None
+    ports: frozenset[int] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"OutboundRequest({self.method}, {len(self.content)} bytes)"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HttpReply:
+    """What the provider answered. `body` is decoded and complete; `elapsed` in seconds; `url` without its query."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    http_version: str
+    elapsed: float
+    url: str
+
+    def header(self, name: str) -> str | None:
+        """The first value of this header, by name without regard to case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def __repr__(self) -> str:
+        return f"HttpReply({self.status}, {len(self.body)} bytes)"
+
+
+@dataclass(slots=True)
+class SendTrace:
+    """Tells a caller that was cancelled, or that failed, how far its request got. One per call."""
+
+    sent: Sent = Sent.NO

@@ -1,0 +1,135 @@
+"""What an operator can set: `TIELINE_…` environment variables, each with a default that works on one machine."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "TIELINE_"
+
+
+class SettingsError(Exception):
+    """A `TIELINE_…` variable cannot be used; the message names each one, never its value."""
+
+
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("expected HOST:PORT, for example 127.0.0.1:8080")
+    return value
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _default_database(known: dict[str, object]) -> str:
+    return f"sqlite+aiosqlite:///{known['data_dir']}/tieline.db"
+
+
+def _default_key_file(known: dict[str, object]) -> Path:
+    return Path(str(known["data_dir"])) / "keys.json"
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+Folder = Annotated[Path, AfterValidator(_absolute)]
+Port = Annotated[int, Field(gt=0, lt=65536)]
+
+
+class Settings(BaseSettings):
+    """Read once, when a process starts. `repr` hides every field that may hold a secret."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    data_dir: Folder = Field(
+        Path(".tieline"),
+        validate_default=True,
+        description="Folder for what Tieline keeps on this machine: database, keys, large payloads, embedded Temporal.",
+    )
+    database_url: str = Field(
+        default_factory=_default_database,
+        repr=False,
+        description="Tieline's own database: sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST/NAME. "
+        "Default: tieline.db in the data folder.",
+    )
+    key_file: Folder = Field(
+        default_factory=_default_key_file,
+        description="Key-encryption keys, made on first start with mode 0600; not read when `keys` is set. "
+        "Default: keys.json in the data folder.",
+    )
+    keys: SecretStr | None = Field(
+        None, description="Key-encryption keys, ID:BASE64 of 32 bytes each, separated by commas, the primary one first."
+    )
+
+    temporal_address: HostPort | None = Field(
+        None, description="HOST:PORT of a Temporal server. Without it, `tieline up` runs an embedded one."
+    )
+    temporal_namespace: str = Field("default", min_length=1, description="Temporal namespace of all runs.")
+    temporal_binary: Folder | None = Field(
+        None, description="Temporal's command line program, for the embedded server. Default: found, else built."
+    )
+    temporal_port: Port | None = Field(
+        None,
+        description="Port of the embedded server on 127.0.0.1, an error when taken; its web UI is 1000 above if that "
+        "is free. Default: 7233, else any free one.",
+    )
+    task_queue: str = Field("tieline", min_length=1, description="Temporal task queue that runs and workers share.")
+
+    egress_allow: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+        [],
+        description="Private destinations that calls may reach: HOST:PORT, IP or CIDR:PORT, separated by commas. "
+        "Everything private is refused otherwise.",
+    )
+    proxy: str | None = Field(
+        None,
+        repr=False,
+        description="URL of the HTTP proxy for all outbound calls. HTTP_PROXY and the like are ignored.",
+    )
+
+    health_address: HostPort | None = Field(None, description="HOST:PORT that serves /healthz and /readyz.")
+    metrics_address: HostPort | None = Field(None, description="HOST:PORT that serves Prometheus metrics at /metrics.")
+    otlp_endpoint: str | None = Field(None, description="URL of an OTLP/HTTP collector that receives traces.")
+    log_format: Literal["text", "json"] = Field("text", description="Log lines for people, or one JSON object each.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    grace_period: float = Field(
+        30.0, ge=0, description="Seconds that a stopping worker waits for the calls that are under way."
+    )
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: a variable's value cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{PREFIX}{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """One warning for each `TIELINE_…` variable that no setting reads."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [_unknown(name, known) for name in unknown]
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    return f"{name} is not a setting of Tieline and was ignored" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper() if location else "…"

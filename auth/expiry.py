@@ -49,7 +49,7 @@ def refresh_at(issued_at: float, lifetime: float, spread: float) -> float:
 
 
 def _sane(seconds: float) -> float | None:
-    return seconds if 0 < seconds <= LONGEST else None
+    return seconds if 1 <= seconds <= LONGEST else None
 
 
 def _number(value: object) -> float | None:

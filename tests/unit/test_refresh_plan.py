@@ -1,0 +1,85 @@
+"""Who asks for a new token, and when."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth.expiry import refresh_at
+from auth.refresh_plan import Standing, Step, Timing, next_step, spread
+
+NOW = 1_780_000_000.0
+FRESH = Standing(now=NOW, version=3, has_token=True, issued_at=NOW - 600, expires_at=NOW + 3000)
+ENDING = dataclasses.replace(FRESH, issued_at=NOW - 3570, expires_at=NOW + 30)
+EXPIRED = dataclasses.replace(FRESH, expires_at=NOW - 1)
+NONE = Standing(now=NOW)
+
+
+def leased(standing: Standing) -> Standing:
+    return dataclasses.replace(standing, leased_until=NOW + 10)
+
+
+def dead(standing: Standing) -> Standing:
+    return dataclasses.replace(standing, alive=False)
+
+
+def test_a_fresh_token_is_used() -> None:
+    assert next_step(FRESH) is Step.USE
+
+
+def test_a_token_of_unknown_expiry_is_used_until_it_is_refused() -> None:
+    unknown = dataclasses.replace(FRESH, expires_at=None)
+    assert next_step(unknown) is Step.USE
+    assert next_step(unknown, rejected_version=3) is Step.REDEEM
+
+
+@pytest.mark.parametrize("standing", [NONE, EXPIRED, ENDING])
+def test_a_missing_expired_or_ending_token_is_renewed(standing: Standing) -> None:
+    assert next_step(standing) is Step.REDEEM
+
+
+def test_a_token_that_ends_soon_is_used_while_somebody_else_renews_it() -> None:
+    assert next_step(leased(ENDING)) is Step.USE
+
+
+@pytest.mark.parametrize("standing", [NONE, EXPIRED])
+def test_nobody_redeems_without_the_lease(standing: Standing) -> None:
+    assert next_step(leased(standing)) is Step.WAIT
+
+
+def test_a_lease_that_ran_out_is_taken_over() -> None:
+    assert next_step(dataclasses.replace(NONE, leased_until=NOW)) is Step.REDEEM
+
+
+def test_a_refused_version_is_renewed_though_it_has_not_expired() -> None:
+    assert next_step(FRESH, rejected_version=3) is Step.REDEEM
+
+
+def test_a_newer_version_than_the_refused_one_is_used() -> None:
+    assert next_step(FRESH, rejected_version=2) is Step.USE
+
+
+def test_a_dead_grant_s_token_serves_until_it_expires() -> None:
+    assert next_step(dead(ENDING)) is Step.USE
+    assert next_step(dead(EXPIRED)) is Step.GIVE_UP
+
+
+def test_a_dead_grant_is_not_asked_again_for_a_refused_token() -> None:
+    assert next_step(dead(FRESH), rejected_version=3) is Step.GIVE_UP
+
+
+def test_a_token_of_one_minute_is_not_renewed_all_the_time() -> None:
+    short = Standing(now=NOW, version=1, has_token=True, issued_at=NOW, expires_at=NOW + 60)
+    assert next_step(short) is Step.USE
+    assert next_step(dataclasses.replace(short, now=NOW + 55)) is Step.REDEEM
+
+
+def test_a_lease_outlives_all_that_is_done_under_it() -> None:
+    assert Timing(deadline=10, persist=5).lease == 35
+
+
+@given(account=st.uuids().map(str), lifetime=st.floats(min_value=300, max_value=1e6))
+def test_renewal_ahead_is_spread_over_15_percent_of_the_lifetime(account: str, lifetime: float) -> None:
+    due = refresh_at(NOW, lifetime, spread(account)) - NOW
+    assert 0.699 * lifetime <= due <= 0.851 * lifetime

@@ -49,11 +49,11 @@ class TlsOptions:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OutboundRequest:
-    """One HTTP request, complete: nothing is added but Host, Content-Length, Accept-Encoding and, if absent, User-Agent.
+    """One HTTP request. The client adds Host, Content-Length, Accept-Encoding and, where absent, Accept and User-Agent.
 
     `deadline` is in seconds and bounds everything from the lookup of the name to the last byte of the body; `max_bytes`
-    bounds the decoded body. `allowed_hosts` (exact, or `*.example.com`; None: any) and `ports` (beside 80 and 443) bind
-    redirects too.
+    bounds the decoded body. `allowed_hosts`: where redirects may lead beside the request's own host (exact, or
+    `*.example.com`; None: anywhere). `ports`: open beside 80 and 443, for redirects too.
     """
 
     method: str
@@ -74,7 +74,11 @@ class OutboundRequest:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HttpReply:
-    """What the provider answered. `body` is decoded and complete; `elapsed` in seconds; `url` without its query."""
+    """What the provider answered. `body` is decoded; `elapsed` in seconds; `url` without its query.
+
+    `delimited` is False when only the end of the connection marked the end of the body: it may then have been cut
+    without a sign (RFC 9112 §8).
+    """
 
     status: int
     headers: list[tuple[str, str]]
@@ -82,6 +86,7 @@ class HttpReply:
     http_version: str
     elapsed: float
     url: str
+    delimited: bool = True
 
     def header(self, name: str) -> str | None:
         """The first value of this header, by name without regard to case."""

@@ -1,0 +1,140 @@
+"""Where connections may go. Asked at dial time with resolved addresses, so no name and no redirect gets around it.
+
+Public addresses on ports 80 and 443 are open. Anything else needs a rule of the operator, or, for the port alone, the
+integration's list of ports.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from net.addresses import IPAddress, IPNetwork, Reach, classify, must_be_named_singly, plain
+from net.errors import NetError
+
+OPEN_PORTS = frozenset({80, 443})
+
+
+@dataclass(frozen=True, slots=True)
+class AllowRule:
+    """One host, address or network, on one port or (None) on every port that the call itself may use."""
+
+    host: str | None
+    network: IPNetwork | None
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> "AllowRule":
+        """Read `10.1.2.3`, `10.0.0.0/8:443`, `[fd00::5]:8443` or `host.internal:8443`.
+
+        Raises:
+            ValueError: none of these; or a network within loopback or link-local, whose addresses must be named singly.
+        """
+        host, port = _split(text.strip())
+        try:
+            network = ip_network(host)
+        except ValueError:
+            return cls(_host_name(host, text), None, port)
+        if must_be_named_singly(network):
+            raise ValueError(f"egress rule {text!r}: loopback and link-local addresses must be named one by one")
+        if network.num_addresses == 1:
+            network = ip_network(plain(network[0]))
+        return cls(None, network, port)
+
+    def covers(self, host: str, address: IPAddress, reach: Reach) -> bool:
+        """Does this rule mean that address, reached by that name?"""
+        if self.network is not None:
+            exact = self.network.num_addresses == 1
+            return address in self.network and (exact or reach < Reach.GUARDED)
+        return self.host == host and (reach < Reach.GUARDED or _is_own_loopback(host, address))
+
+
+class EgressPolicy:
+    """The operator's rules over the built-in table of addresses."""
+
+    def __init__(self, allow: Iterable[AllowRule] = ()) -> None:
+        self._allow = tuple(allow)
+
+    def check(
+        self, host: str, addresses: Sequence[IPAddress], port: int, *, ports: Collection[int] = ()
+    ) -> list[IPAddress]:
+        """Those of a host's addresses that may be connected to on this port; `ports` are open beside 80 and 443.
+
+        Raises:
+            NetError: `egress_denied`, when none is left; the text says why and what would allow it.
+        """
+        open_port = port in OPEN_PORTS or port in ports
+        name = normal_host(host)
+        allowed = [address for address in addresses if self._permits(name, address, port, open_port)]
+        if allowed:
+            return allowed
+        raise NetError("egress_denied", _refusal(host, addresses, port, open_port))
+
+    def _permits(self, host: str, address: IPAddress, port: int, open_port: bool) -> bool:
+        reach = classify(address).reach
+        if reach is Reach.PUBLIC and open_port:
+            return True
+        if reach is Reach.NEVER:
+            return False
+        address = plain(address)
+        return any(
+            rule.covers(host, address, reach)
+            for rule in self._allow
+            if rule.port == port or (rule.port is None and open_port)
+        )
+
+
+def normal_host(host: str) -> str:
+    """A host as rules and allow-lists compare it: lower case, without a trailing dot."""
+    return host.lower().rstrip(".")
+
+
+def host_matches(host: str, patterns: Collection[str]) -> bool:
+    """Is this host in a list of exact names and `*.example.com` (any depth below, not the name itself)?"""
+    host = normal_host(host)
+    return any(
+        host.endswith(pattern[1:].lower()) if pattern.startswith("*.") else host == normal_host(pattern)
+        for pattern in patterns
+    )
+
+
+def _refusal(host: str, addresses: Sequence[IPAddress], port: int, open_port: bool) -> str:
+    places = [(address, classify(address)) for address in addresses]
+    if not open_port and all(place.reach is Reach.PUBLIC for _, place in places):
+        return f"port {port} is closed; list it in the integration's ports, or allow {_bracket(host)}:{port}"
+    address, place = max(places, key=lambda each: each[1].reach)
+    target = str(address) if normal_host(host) == str(address) else f"{host} is {address}, which"
+    never = place.reach is Reach.NEVER
+    advice = "no rule can allow it" if never else f"if it is meant, allow {_bracket(str(plain(address)))}:{port}"
+    return f"{target} is a {place.kind} address, closed by the egress policy; {advice}"
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_own_loopback(host: str, address: IPAddress) -> bool:
+    """`localhost` is loopback by definition (RFC 6761 §6.3): whoever names it means it."""
+    return host == "localhost" and address.is_loopback
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, _port(rest[1:], text) if rest else None
+    if text.count(":") > 1:
+        return text, None
+    host, colon, port = text.partition(":")
+    return host, _port(port, text) if colon else None
+
+
+def _port(port: str, text: str) -> int:
+    if port.isascii() and port.isdigit() and 0 < int(port) < 65536:
+        return int(port)
+    raise ValueError(f"egress rule {text!r}: the port must be a number between 1 and 65535")
+
+
+def _host_name(host: str, text: str) -> str:
+    labels = host.split(".")
+    if host and all(label and label.replace("-", "").replace("_", "").isalnum() for label in labels):
+        return normal_host(host)
+    raise ValueError(f"egress rule {text!r}: expected HOST:PORT, ADDRESS[:PORT] or NETWORK/BITS[:PORT]")

@@ -1,0 +1,33 @@
+# Every target sets up what it needs first; a second call finds it done. PYTHON=python3.13 chooses an interpreter.
+
+BIN := .venv/bin
+PYTHON ?=
+
+.PHONY: setup demo up test check bench lock
+
+setup:  ## .venv from the lock file, and Temporal's program
+	@sh scripts/bootstrap $(PYTHON)
+
+demo: setup  ## a tour of the product against services on this machine
+	@$(BIN)/python -m examples.demo
+
+up: setup  ## everything on this machine
+	@$(BIN)/tieline up
+
+test: setup  ## all checks, all tests
+	@sh scripts/install-system-packages
+	@$(BIN)/python -m tests.fixtures.time_skipping
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest
+
+check: setup  ## style, types, and the order of rooms
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+
+bench: setup  ## the figures of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+lock: setup  ## newest allowed versions into the lock files
+	@sh scripts/lock

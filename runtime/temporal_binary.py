@@ -232,3 +232,19 @@ def _last_line(output: str) -> str:
 
 def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
+
+
+def main() -> int:
+    """Get the program now, so that nothing waits for it later."""
+    logging.basicConfig(level=logging.INFO, format="setup: %(message)s")
+    configured = os.environ.get("TIELINE_TEMPORAL_BINARY")
+    try:
+        asyncio.run(temporal_binary(Path(configured) if configured else None))
+    except TemporalServerError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

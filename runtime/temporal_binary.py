@@ -55,9 +55,8 @@ TEMPORAL = Program("temporal", "github.com/temporalio/cli/cmd/temporal", "v1.5.1
 
 def cache_folder() -> Path:
     """What this user's installations of Tieline share and can make again."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tieline"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tieline"
+    usual = Path("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual.expanduser()) / "tieline"
 
 
 @contextlib.asynccontextmanager
@@ -67,13 +66,15 @@ async def cache_lock(path: Path, *, on_wait: Callable[[], None] = lambda: None) 
     Raises:
         TemporalServerError: the cache cannot be written.
     """
-    try:
-        async with locked(path, on_wait=on_wait):
-            yield
-    except OSError as error:
-        raise TemporalServerError(
-            f"the cache folder {cache_folder()} cannot be used ({error.strerror}): set XDG_CACHE_HOME to one that can"
-        ) from None
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(locked(path, on_wait=on_wait))
+        except OSError as error:
+            raise TemporalServerError(
+                f"the cache folder {cache_folder()} cannot be used ({error.strerror}): "
+                "set XDG_CACHE_HOME to one that can"
+            ) from None
+        yield
 
 
 async def temporal_binary(configured: Path | None) -> Path:
@@ -165,7 +166,7 @@ async def _download(program: Program) -> None:
 
 
 async def _build(program: Program) -> None:
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/opt/homebrew/bin")
+    go = shutil.which("go")
     if go is None:
         raise _Unavailable("no Go toolchain: `go` is not in PATH")
     with _staging(program) as staging:

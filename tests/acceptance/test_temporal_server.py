@@ -7,23 +7,27 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 from temporalio import workflow
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from runtime.search_attributes import register_search_attributes
+from runtime.search_attributes import SearchAttributesMissing, register_search_attributes
 from runtime.settings import Settings
 from runtime.temporal_binary import TemporalServerError
 from runtime.temporal_server import HOST, TemporalAddress, embedded_temporal, find_temporal
+from tests.fixtures.waiting import until
 from workflows.attributes import ADAPTER, ALL
 
 
@@ -45,16 +49,6 @@ async def working(client: Client) -> AsyncIterator[str]:
     queue = f"queue-{uuid.uuid4()}"
     async with Worker(client, task_queue=queue, workflows=[LongSleep], workflow_runner=UnsandboxedWorkflowRunner()):
         yield queue
-
-
-async def until(condition: Callable[[], Awaitable[bool] | bool], *, limit: float = 20.0) -> None:
-    deadline = time.monotonic() + limit
-    while True:
-        met = condition()
-        if await met if isinstance(met, Awaitable) else met:
-            return
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        await asyncio.sleep(0.05)
 
 
 async def test_closed_runs_are_kept_for_thirty_days(temporal_server: TemporalAddress) -> None:
@@ -89,6 +83,28 @@ async def test_registering_search_attributes_again_changes_nothing(temporal_serv
     await register_search_attributes(client)
 
     assert (await client.count_workflows(" AND ".join(f"{key.name} = 'x'" for key in ALL))).count == 0
+
+
+async def test_a_search_attribute_of_another_type_is_reported_and_left_alone(temporal_server: TemporalAddress) -> None:
+    namespace = f"foreign-{uuid.uuid4().hex[:8]}"
+    client = await Client.connect(temporal_server.address, namespace=namespace)
+    registration = RegisterNamespaceRequest(namespace=namespace)
+    registration.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
+    await client.workflow_service.register_namespace(registration)
+    as_number = AddSearchAttributesRequest(
+        namespace=namespace, search_attributes={ADAPTER.name: IndexedValueType.INDEXED_VALUE_TYPE_INT}
+    )
+
+    async def added() -> bool:
+        with contextlib.suppress(RPCError):  # until the namespace is known everywhere
+            await client.operator_service.add_search_attributes(as_number)
+            return True
+        return False
+
+    await until(added)
+
+    with pytest.raises(SearchAttributesMissing, match=f"'{namespace}' has TielineAdapter with a type other"):
+        await register_search_attributes(client)
 
 
 async def test_a_server_started_again_finds_its_old_runs(tmp_path: Path) -> None:

@@ -69,6 +69,16 @@ class EgressPolicy:
             return allowed
         raise NetError("egress_denied", _refusal(host, addresses, port, open_port))
 
+    def check_port(self, host: str, port: int, *, ports: Collection[int] = ()) -> None:
+        """The part of `check` that can be done for a name that somebody else will look up.
+
+        Raises:
+            NetError: `egress_denied`.
+        """
+        named = any(rule.port == port and rule.host == normal_host(host) for rule in self._allow)
+        if port not in OPEN_PORTS and port not in ports and not named:
+            raise NetError("egress_denied", _closed_port(host, port))
+
     def _permits(self, host: str, address: IPAddress, port: int, open_port: bool) -> bool:
         reach = classify(address).reach
         if reach is Reach.PUBLIC and open_port:
@@ -100,12 +110,16 @@ def host_matches(host: str, patterns: Collection[str]) -> bool:
 def _refusal(host: str, addresses: Sequence[IPAddress], port: int, open_port: bool) -> str:
     places = [(address, classify(address)) for address in addresses]
     if not open_port and all(place.reach is Reach.PUBLIC for _, place in places):
-        return f"port {port} is closed; list it in the integration's ports, or allow {_bracket(host)}:{port}"
+        return _closed_port(host, port)
     address, place = max(places, key=lambda each: each[1].reach)
     target = str(address) if normal_host(host) == str(address) else f"{host} is {address}, which"
     never = place.reach is Reach.NEVER
     advice = "no rule can allow it" if never else f"if it is meant, allow {_bracket(str(plain(address)))}:{port}"
     return f"{target} is a {place.kind} address, closed by the egress policy; {advice}"
+
+
+def _closed_port(host: str, port: int) -> str:
+    return f"port {port} is closed; list it in the integration's ports, or allow {_bracket(host)}:{port}"
 
 
 def _bracket(host: str) -> str:

@@ -42,7 +42,7 @@ _BINARY_TYPES = frozenset(
 )
 
 
-class UnusableBody(ValueError):  # noqa: N818 - it names the fact, as the other rooms' errors do
+class UnusableBody(ValueError):
     """An answer's body is not what it was taken for. The text tells the fault, never the contents."""
 
 

@@ -1,0 +1,68 @@
+"""Reads one answer whole, within its limits."""
+
+import time
+from contextlib import aclosing
+
+import httpcore2
+
+from net.decoding import TooLargeError, UndecodableError, decoder_for
+from net.errors import Code, NetError, Sent
+from net.messages import HttpReply
+from net.redirects import Hop
+
+_DELIMITERS = frozenset({"content-length", "transfer-encoding", "content-encoding"})
+
+
+async def read_reply(response: httpcore2.Response, hop: Hop, max_bytes: int, started: float) -> HttpReply:
+    """The reply to a hop; `started` on the monotonic clock.
+
+    Raises:
+        NetError: `response_too_large`, `undecodable_body` or `protocol_error`. The transport's own errors pass through.
+    """
+    status = response.status
+    if status < 200:
+        raise _unusable("protocol_error", status, "to a request that did not ask for it")
+    headers = [(name.decode("latin-1"), _text(value)) for name, value in response.headers]
+    fields = {name.lower(): value for name, value in headers}
+    try:
+        body = await _body(response, headers, 0 if hop.method == "HEAD" else _length(fields), max_bytes)
+    except TooLargeError:
+        raise _unusable("response_too_large", status, f"with a body of more than {max_bytes} bytes") from None
+    except UndecodableError:
+        raise _unusable("undecodable_body", status, "with a body whose compression is unknown or damaged") from None
+    version: str = response.extensions["http_version"].decode("ascii")
+    return HttpReply(
+        status=status,
+        headers=headers,
+        body=body,
+        http_version=version,
+        elapsed=time.monotonic() - started,
+        url=hop.target.safe_url,
+        delimited=not body or version == "HTTP/2" or bool(fields.keys() & _DELIMITERS),
+    )
+
+
+async def _body(response: httpcore2.Response, headers: list[tuple[str, str]], length: int, max_bytes: int) -> bytes:
+    if length > max_bytes:
+        raise TooLargeError
+    decoder = decoder_for([value for name, value in headers if name.lower() == "content-encoding"], max_bytes)
+    async with aclosing(response.aiter_stream()) as pieces:
+        async for piece in pieces:
+            decoder.feed(piece)
+    return decoder.finish()
+
+
+def _length(fields: dict[str, str]) -> int:
+    length = fields.get("content-length", "")
+    return int(length[:18]) if length.isascii() and length.isdigit() else 0
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _unusable(code: Code, status: int, why: str) -> NetError:
+    return NetError(code, f"answered {status} {why}", sent=Sent.ANSWERED, status=status)

@@ -1,0 +1,143 @@
+"""How an error reaches the person at the terminal: one message, and the status that a script can rely on."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import typer
+
+
+class Status(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    """The run, the test or the check failed."""
+    BAD_USE = 2
+    """The command line, a definition or a setting is wrong; nothing was changed."""
+    UNREACHABLE = 3
+    """A server that is needed does not answer."""
+    NOT_ENDED = 4
+    """The run was started and goes on, but had not ended when the wait was over."""
+    INTERRUPTED = 130
+    """Ctrl-C (128 + SIGINT, as shells count)."""
+
+
+class CliError(Exception):
+    """A command ends here; the message says what is wrong and what to do. Never holds a secret."""
+
+    def __init__(self, message: str, status: Status = Status.BAD_USE, **details: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.details = details
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is told about an error. `details` are for programs only."""
+
+    message: str
+    status: Status
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+STATUS_OF = {
+    "runtime.settings.SettingsError": Status.BAD_USE,
+    "runtime.runs.RunNotFound": Status.BAD_USE,
+    "runtime.runs.KeyConflict": Status.BAD_USE,
+    "runtime.runs.NotWaiting": Status.BAD_USE,
+    "runtime.runs.RunError": Status.FAILED,
+    "runtime.assembly.TemporalUnreachable": Status.UNREACHABLE,
+    "auth.errors.CredentialError": Status.FAILED,
+    "auth.errors.AuthError": Status.BAD_USE,
+}
+"""By full class name, so that no room is imported just to be ready for its errors; a subclass inherits."""
+
+
+def explain(error: BaseException) -> Complaint:
+    """Turn any error into what the person is told. What nobody foresaw is named as such, and scrubbed."""
+    if isinstance(error, CliError):
+        return Complaint(str(error), error.status, error.details)
+    if isinstance(error, typer.TyperException):
+        return Complaint(_usage(error), Status.BAD_USE)
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return Complaint("interrupted", Status.INTERRUPTED)
+    for name in _names(error):
+        if name in SPECIAL:
+            return SPECIAL[name](error)
+        if name in STATUS_OF:
+            return Complaint(_with_action(error), STATUS_OF[name])
+    return Complaint(
+        scrub(f"something unforeseen went wrong ({type(error).__name__}): {error}\nTIELINE_DEBUG=1 shows where"),
+        Status.FAILED,
+    )
+
+
+def debug_trace(error: BaseException) -> str | None:
+    """The traceback, scrubbed, when TIELINE_DEBUG asks for it."""
+    if os.environ.get("TIELINE_DEBUG", "") in ("", "0"):
+        return None
+    return scrub("".join(traceback.format_exception(error)))
+
+
+def scrub(text: str) -> str:
+    """Without the secrets that this process has handled; it has handled none while net is not loaded."""
+    redaction = sys.modules.get("net.redaction")
+    return str(redaction.LIVE_SECRETS.scrub(text)) if redaction else text
+
+
+def _names(error: BaseException) -> list[str]:
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+
+
+def _usage(error: typer.TyperException) -> str:
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or not message:  # without a message, the help was shown in its place
+        return message
+    if message.startswith("Got unexpected extra argument") and _takes_secrets(context):
+        message = (
+            "There is an argument too many; it is not repeated here, for it may be a secret (--secret FIELD=SOURCE)"
+        )
+    return f"{message}\nSee: {context.command_path} --help"
+
+
+def _takes_secrets(context: typer.Context) -> bool:
+    return any("--secret" in parameter.opts for parameter in context.command.params)
+
+
+def _with_action(error: BaseException) -> str:
+    action = getattr(error, "action", None)
+    return scrub(f"{error}\nNext step: {action}" if action else str(error))
+
+
+def _run_failed(error: Any) -> Complaint:
+    failure, decision = error.failure, error.decision
+    lines = [
+        f"run {error.run_id} failed: {failure.message}",
+        f"Who must act: {failure.actor.value}. Next step: {failure.suggested_action}",
+    ]
+    if decision is not None:
+        lines.insert(1, f"Decided by {decision.who}: {decision.why}")
+    if failure.excerpt:
+        lines.append(f"The answer began: {failure.excerpt[:300]}")
+    details = {"run": error.run_id, "failure": failure.model_dump(mode="json")}
+    return Complaint(scrub("\n".join(lines)), Status.FAILED, details)
+
+
+def _rpc(error: Any) -> Complaint:
+    status = error.status.name
+    if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+        message = f"Temporal does not answer ({status.lower()}): is it running? tieline doctor"
+        return Complaint(message, Status.UNREACHABLE)
+    return Complaint(scrub(f"Temporal refused the request ({status.lower()}): {error}"), Status.FAILED)
+
+
+SPECIAL: dict[str, Callable[[Any], Complaint]] = {
+    "runtime.runs.RunFailed": _run_failed,
+    "temporalio.service.RPCError": _rpc,
+}
+"""Errors with more to tell than their text."""

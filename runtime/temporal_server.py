@@ -45,6 +45,8 @@ DYNAMIC_CONFIG = {
     # One partition on one host: several, polled by few pollers, give long tails.
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
+    # Off by default: without it the fairness keys of runs have no effect.
+    "matching.enableFairness": True,
 }
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 

@@ -17,8 +17,8 @@ from temporalio import workflow
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
-from temporalio.client import Client
-from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -45,10 +45,15 @@ def settings_for(folder: Path, *, port: int | None = None, namespace: str = "def
 
 
 @contextlib.asynccontextmanager
-async def working(client: Client) -> AsyncIterator[str]:
-    queue = f"queue-{uuid.uuid4()}"
-    async with Worker(client, task_queue=queue, workflows=[LongSleep], workflow_runner=UnsandboxedWorkflowRunner()):
-        yield queue
+async def working(client: Client, *, queue: str, max_concurrent_workflow_tasks: int = 10) -> AsyncIterator[None]:
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[LongSleep],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_workflow_tasks=max_concurrent_workflow_tasks,
+    ):
+        yield
 
 
 async def test_closed_runs_are_kept_for_thirty_days(temporal_server: TemporalAddress) -> None:
@@ -83,6 +88,27 @@ async def test_registering_search_attributes_again_changes_nothing(temporal_serv
     await register_search_attributes(client)
 
     assert (await client.count_workflows(" AND ".join(f"{key.name} = 'x'" for key in ALL))).count == 0
+
+
+async def test_a_long_backlog_of_one_account_does_not_hold_up_another(temporal_server: TemporalAddress) -> None:
+    client = await Client.connect(temporal_server.address)
+    queue = f"queue-{uuid.uuid4()}"
+    ended: list[str] = []
+
+    async def start(account: str) -> WorkflowHandle[LongSleep, float]:
+        return await client.start_workflow(
+            LongSleep.run, 0, id=f"fair-{uuid.uuid4()}", task_queue=queue, priority=Priority(fairness_key=account)
+        )
+
+    async def watch(account: str, handle: WorkflowHandle[LongSleep, float]) -> None:
+        await handle.result()
+        ended.append(account)
+
+    runs = [(account, await start(account)) for account in ["noisy"] * 40 + ["quiet"] * 2]
+    async with working(client, queue=queue, max_concurrent_workflow_tasks=2):
+        await asyncio.gather(*(watch(account, handle) for account, handle in runs))
+
+    assert "quiet" not in ended[20:]
 
 
 async def test_a_search_attribute_of_another_type_is_reported_and_left_alone(temporal_server: TemporalAddress) -> None:
@@ -212,9 +238,10 @@ async def test_a_month_of_sleep_takes_seconds_on_the_server_that_skips_time(
     time_skipping_server: TemporalAddress,
 ) -> None:
     client = TimeSkipper(await Client.connect(time_skipping_server.address), config=TimeSkippingConfig()).client
+    queue = f"queue-{uuid.uuid4()}"
     started = time.monotonic()
 
-    async with working(client) as queue:
+    async with working(client, queue=queue):
         slept = await client.execute_workflow(LongSleep.run, 30, id=f"sleep-{uuid.uuid4()}", task_queue=queue)
 
     assert slept >= 30

@@ -37,7 +37,9 @@ def _multipart(body: MultipartBody) -> tuple[bytes, str]:
 
 
 def _file_headers(file: FilePart) -> str:
-    return f'{_disposition(file.name)}; filename="{_quoted(file.filename)}"\r\nContent-Type: {_one_line(file.media_type)}'
+    return (
+        f'{_disposition(file.name)}; filename="{_quoted(file.filename)}"\r\nContent-Type: {_one_line(file.media_type)}'
+    )
 
 
 def _disposition(name: str) -> str:

@@ -10,8 +10,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
 from auth.errors import CredentialError
+from definitions.operation import Delivery
 from definitions.run import Actor, Call, Failure, Verdict
-from net.errors import NetError
+from net.errors import NetError, Sent
 from net.messages import HttpReply
 from net.redaction import LIVE_SECRETS
 from net.text import decode_text
@@ -32,9 +33,13 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     "provider_error": (Actor.PROVIDER, "look at the provider's status page"),
     "not_sent": (Actor.OPERATOR, "check that the host and port of the integration's base_url can be reached from here"),
     "outcome_unknown": (Actor.OPERATOR, "look in the external system whether the call had its effect, then decide"),
+    "worker_stopped": (Actor.TIELINE, "nothing: another worker sends it again"),
     "egress_denied": (Actor.OPERATOR, "allow the address with TIELINE_EGRESS_ALLOW=HOST:PORT if it is meant"),
     "invalid_request": (Actor.USER, "correct the operation"),
-    "result_unusable": (Actor.USER, "the call was completed; raise max_bytes or correct what is expected of the answer"),
+    "result_unusable": (
+        Actor.USER,
+        "the call was completed; raise max_bytes or correct what is expected of the answer",
+    ),
     "refused": (Actor.USER, "correct the operation: the provider's answer says what it did not accept"),
     "credential_refused": (Actor.OPERATOR, "renew the account's secrets: tieline accounts set-secrets ACCOUNT"),
     "misconfigured": (Actor.OPERATOR, "correct the integration's definition and apply it again"),
@@ -100,13 +105,15 @@ def failed(call: Call, category: str, message: str, account: str | None = None, 
     )
 
 
-def outcome_unknown(call: Call, message: str, account: str | None = None) -> Failure:
-    """The failure of a call that was under way when its attempt ended."""
-    actor, action = _ADVICE["outcome_unknown"]
+def interrupted(call: Call, sent: Sent, account: str) -> Failure:
+    """The failure of a call that was under way when its worker stopped: may it have had its effect?"""
+    repeatable = sent is Sent.NO or call.delivery is not Delivery.UNSAFE
+    category = "worker_stopped" if repeatable else "outcome_unknown"
+    actor, action = _ADVICE[category]
     return Failure(
-        verdict=Verdict.UNKNOWN,
-        category="outcome_unknown",
-        message=f"{call.summary}: {message}",
+        verdict=Verdict.AGAIN if repeatable else Verdict.UNKNOWN,
+        category=category,
+        message=f"{call.summary}: the worker stopped during the call",
         actor=actor,
         suggested_action=action,
         account=account,

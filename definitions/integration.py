@@ -115,10 +115,14 @@ class Integration(Model):
             yield from ((f"auth.{path}", text, known | self._captured()) for path, text in _oauth2_templates(self.auth))
         if isinstance(self.auth, CustomTokenAuth):
             for index, request in enumerate(self.auth.requests):
-                yield from ((f"auth.requests[{index}].{path}", text, known) for path, text in request.templates().items())
+                yield from (
+                    (f"auth.requests[{index}].{path}", text, known) for path, text in request.templates().items()
+                )
                 known |= frozenset(request.capture)
             if self.auth.refresh:
-                yield from ((f"auth.refresh.{path}", text, known) for path, text in self.auth.refresh.templates().items())
+                yield from (
+                    (f"auth.refresh.{path}", text, known) for path, text in self.auth.refresh.templates().items()
+                )
 
 
 def _oauth2_templates(auth: OAuth2Auth) -> Iterator[tuple[str, str]]:

@@ -132,9 +132,7 @@ class Template:
         if not self.names and len(self.parts) == 1 and isinstance(self.parts[0], str):
             return self.parts[0]
         around = environment or _ENVIRONMENT
-        filled = (
-            part if isinstance(part, str) else (encode or str)(part.fill(values, around)) for part in self.parts
-        )
+        filled = (part if isinstance(part, str) else (encode or str)(part.fill(values, around)) for part in self.parts)
         return "".join(filled)
 
 
@@ -176,7 +174,7 @@ def _placeholder(inner: str) -> Placeholder:
     pieces = [piece.strip() for piece in re.split(r"\|(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", inner)]
     head, *filters = [_call(piece, inner) for piece in pieces]
     if (head.text is not None and head.name != "now") or head.reference is not None:
-        raise TemplateError(f"{{{inner}}}: only now takes an argument, as in {{now(\"unix\")}}")
+        raise TemplateError(f'{{{inner}}}: only now takes an argument, as in {{now("unix")}}')
     for call in filters:
         _check_filter(call)
     return Placeholder(head, tuple(filters))
@@ -185,7 +183,9 @@ def _placeholder(inner: str) -> Placeholder:
 def _call(piece: str, inner: str) -> _Call:
     match = _CALL.fullmatch(piece)
     if match is None:
-        raise TemplateError(f"{{{inner}}} is no placeholder: write {{name}} or {{name|filter}}; {{{{ is a literal brace")
+        raise TemplateError(
+            f"{{{inner}}} is no placeholder: write {{name}} or {{name|filter}}; {{{{ is a literal brace"
+        )
     return _Call(match[1], match[2], match[3])
 
 

@@ -11,7 +11,6 @@ What is safe to repeat is repeated by Temporal's own retry policy inside the act
 one attempt, so that the decision to send again rests on what Temporal durably knows, whatever is killed when.
 """
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -20,6 +19,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 with workflow.unsafe.imports_passed_through():
     from activities.http import HttpActivities
     from definitions.run import Actor, Call, CallResult, Decision, Failure, RunResult, RunState, Verdict
+
+import builtins
 
 from workflows.attributes import ACCOUNT, STATE
 from workflows.options import call_options, wait_before
@@ -90,7 +91,7 @@ class RunWorkflow:
             await workflow.wait_condition(
                 lambda: self._decision is not None, timeout=park_for, timeout_summary="give up waiting for a decision"
             )
-        except asyncio.TimeoutError:
+        except builtins.TimeoutError:
             raise _run_failure(_nobody_decided(question)) from None
         finally:
             self._question = None

@@ -1,0 +1,131 @@
+"""The activity that makes one HTTP call: resolve, place, send, classify, bound the result. No retries in here."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from auth.resolver import CredentialResolver
+from temporalio import activity
+
+from activities.failures import (
+    application_error,
+    failed,
+    interrupted,
+    refused_by_status,
+    without_answer,
+    without_credential,
+)
+from activities.heartbeat import heartbeats
+from activities.judge import judge_net_error, judge_status
+from activities.request import build_request
+from activities.result import call_result
+from auth.credential import Credential
+from auth.errors import CredentialError
+from definitions.run import Call, CallResult, Failure
+from net.client import GuardedClient
+from net.errors import NetError
+from net.messages import HttpReply, SendTrace
+from net.retry_after import retry_after
+from net.text import UnusableBody
+
+
+class CallFailed(Exception):
+    """Carries a failure from where it was found to where it is translated."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.category)
+        self.failure = failure
+
+
+class HttpActivities:
+    """Calls other people's HTTP APIs with the credential of the moment."""
+
+    def __init__(
+        self,
+        credentials: CredentialResolver,
+        http: GuardedClient,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._credentials = credentials
+        self._http = http
+        self._now = now
+
+    @activity.defn(name="tieline.http_call")
+    async def call(self, call: Call) -> CallResult:
+        """Make the call once; a `Failure` in the error's details says what that means for the run."""
+        attempt = activity.info().attempt
+        try:
+            with heartbeats():
+                return await self.make(call, attempt)
+        except CallFailed as error:
+            _count(call, error.failure.category)
+            raise application_error(error.failure) from None
+
+    async def make(self, call: Call, attempt: int = 1) -> CallResult:
+        """The same outside of an activity.
+
+        Raises:
+            CallFailed: no result; its failure says why and what to do.
+        """
+        credential, reply = await self._send_as_whoever_is_bound(call)
+        about = {"account": credential.account, "token_version": credential.token_version, "attempt": attempt}
+        self._judge(call, reply, credential, attempt)
+        try:
+            return call_result(reply, call.operation, **about)
+        except UnusableBody as error:
+            message = f"answered {reply.status}, so the call was completed, but its result is unusable: {error}"
+            raise CallFailed(failed(call, "result_unusable", message, credential.account, reply.status)) from None
+
+    async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply]:
+        """Send; where the credential is refused and can be renewed, renew it once and send once more."""
+        try:
+            credential = await self._credentials.resolve(call.credential)
+            reply = await self._send(call, credential)
+            if reply.status in credential.integration.unauthorized and credential.integration.auth.renews:
+                credential = await self._credentials.renew(credential)
+                reply = await self._send(call, credential)
+        except CredentialError as error:
+            raise CallFailed(without_credential(call, error)) from None
+        return credential, reply
+
+    async def _send(self, call: Call, credential: Credential) -> HttpReply:
+        try:
+            request = build_request(call, credential)
+        except ValueError as error:
+            raise CallFailed(failed(call, "invalid_request", str(error), credential.account)) from None
+        trace = SendTrace()
+        try:
+            return await self._http.send(request, trace=trace)
+        except NetError as error:
+            judgement = judge_net_error(error, call.delivery)
+            raise CallFailed(without_answer(call, error, judgement, credential.account)) from None
+        except asyncio.CancelledError:
+            if not (activity.in_activity() and activity.is_worker_shutdown()):
+                raise
+            raise CallFailed(interrupted(call, trace.sent, credential.account)) from None
+
+    def _judge(self, call: Call, reply: HttpReply, credential: Credential, attempt: int) -> None:
+        limit = call.operation.give_up_after.total_seconds()
+        wait = retry_after(reply.headers, now=self._now(), limit=limit)
+        judgement = judge_status(
+            reply.status,
+            operation=call.operation,
+            delivery=call.delivery,
+            attempt=attempt,
+            told_to_wait=wait is not None,
+        )
+        if judgement.verdict is None:
+            return
+        if reply.status in credential.integration.unauthorized:
+            message = f"answered {reply.status}: the provider refuses account {credential.account!r}"
+            raise CallFailed(failed(call, "credential_refused", message, credential.account, reply.status))
+        raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
+
+
+def _count(call: Call, category: str) -> None:
+    """Failed attempts leave no events in a history while Temporal repeats them, so they are counted here."""
+    attributes = {"adapter": call.credential.adapter, "profile": call.credential.profile, "category": category}
+    activity.metric_meter().create_counter(
+        "tieline_call_failures", "Attempts that brought no result, by adapter, profile and category"
+    ).add(1, attributes)
+    activity.logger.warning("call failed: %s", category, extra=attributes)

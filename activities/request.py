@@ -1,0 +1,117 @@
+"""From an operation and a credential to the one request that goes out."""
+
+import dataclasses
+from urllib.parse import urlsplit
+
+from activities.body import encode_body
+from auth.credential import Credential
+from auth.placement import Draft, place
+from definitions.integration import Integration
+from definitions.operation import Delivery, Pairs
+from definitions.placement import Place
+from definitions.run import Call
+from definitions.templates import Template
+from definitions.urls import build_url, render_url
+from net.headers import CREDENTIAL_HEADERS, RESERVED, check_header
+from net.messages import Injected, OutboundRequest, TlsOptions
+
+USER_AGENT = ("User-Agent", "tieline")
+
+
+class RequestError(ValueError):
+    """The operation cannot be made into a request through this integration."""
+
+
+def build_request(call: Call, credential: Credential) -> OutboundRequest:
+    """Put together base URL, constants, operation and credential; the caller's headers win over the constants.
+
+    Raises:
+        RequestError, UrlError, TemplateError, PlacementError, NetError: the operation is at fault.
+        CredentialError: a placement or a secret is.
+    """
+    operation, integration = call.operation, credential.integration
+    texts = credential.texts()
+    constants = _rendered(integration.send.query, texts)
+    base = render_url(integration.base_url, texts | _left_for_placements(integration))
+    url = build_url(base, operation.path, (*constants, *operation.query), allowed_hosts=integration.hosts)
+    draft = place(
+        credential, Draft(url, _headers(call, integration, texts), operation.body, _constant_names(integration))
+    )
+    content, media_type = encode_body(draft.body)
+    parts = urlsplit(base)
+    return OutboundRequest(
+        method=operation.method,
+        url=draft.url,
+        headers=_with_media_type(draft.headers, media_type),
+        content=content,
+        deadline=operation.timeout.total_seconds(),
+        max_bytes=operation.max_bytes,
+        injected=draft.injected,
+        allowed_hosts=frozenset({parts.hostname or "", *integration.hosts}),
+        tls=_tls(credential),
+        ports=frozenset({*integration.ports, *([parts.port] if parts.port else [])}),
+    )
+
+
+def _headers(call: Call, integration: Integration, texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    for name, value in call.operation.headers:
+        _check_own(name, value)
+    own = {name.lower() for name, _ in call.operation.headers}
+    constants = [pair for pair in _rendered(integration.send.headers, texts) if pair[0].lower() not in own]
+    return (USER_AGENT, *constants, *call.operation.headers, *_key(call, integration))
+
+
+def _check_own(name: str, value: str) -> None:
+    check_header(name, value)
+    if name.lower() in RESERVED:
+        raise RequestError(f"header {name} belongs to the connection: an operation may not set it")
+    if name.lower() in CREDENTIAL_HEADERS:
+        raise RequestError(f"header {name} carries credentials: an account brings it, an operation may not set it")
+
+
+def _key(call: Call, integration: Integration) -> Pairs:
+    """Writes carry a key wherever the provider reads one; a call started as keyed is never repeated without."""
+    if call.delivery is Delivery.KEYED and integration.idempotency is None:
+        raise RequestError(
+            f"integration {integration.key!r} had an idempotency header when this run started and has none now: "
+            "the call may not be repeated safely"
+        )
+    if integration.idempotency is None or call.operation.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+        return ()
+    return ((integration.idempotency.header, call.idempotency_key),)
+
+
+def _rendered(templates: dict[str, str], texts: dict[str, str]) -> Pairs:
+    return tuple((name, Template.parse(text).render(texts)) for name, text in templates.items())
+
+
+def _left_for_placements(integration: Integration) -> dict[str, str]:
+    """Placeholders in the base URL's path that a placement fills after the URL has been checked."""
+    return {item.name: f"{{{item.name}}}" for item in integration.auth.place if item.in_ is Place.PATH}
+
+
+def _constant_names(integration: Integration) -> Injected:
+    """Constants may hold secrets too, and no other origin has a use for them."""
+    return Injected(
+        headers=frozenset(name.lower() for name in integration.send.headers), query=frozenset(integration.send.query)
+    )
+
+
+def _with_media_type(headers: tuple[tuple[str, str], ...], media_type: str | None) -> tuple[tuple[str, str], ...]:
+    if media_type is None or any(name.lower() == "content-type" for name, _ in headers):
+        return headers
+    return (*headers, ("Content-Type", media_type))
+
+
+def _tls(credential: Credential) -> TlsOptions | None:
+    tls = credential.integration.tls
+    if tls is None:
+        return None
+    options = TlsOptions(ca_pem=tls.ca)
+    for name, field in (
+        (tls.client_certificate_secret, "client_certificate_pem"),
+        (tls.client_key_secret, "client_key_pem"),
+    ):
+        if name and name in credential.values:
+            options = dataclasses.replace(options, **{field: credential.values[name].reveal().encode()})
+    return options

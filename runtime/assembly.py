@@ -1,0 +1,114 @@
+"""Where the parts of a process are put together: the one place that knows all constructors."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from auth.accounts import Accounts
+from auth.keys import Keyring, load_keyring
+from auth.refresh import Refresher
+from auth.resolver import CredentialResolver
+from auth.vault import Vault
+from storage.database import Database
+from storage.definitions import DefinitionStore
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.http import HttpActivities
+from net.client import GuardedClient
+from net.egress import AllowRule, EgressPolicy
+from runtime.plugin import data_converter, tieline_plugin
+from runtime.settings import Settings
+from runtime.telemetry import temporal_runtime, tracing_interceptors
+
+
+class TemporalUnreachable(Exception):
+    """No Temporal server answers at the configured address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a process keeps of its own: database, keys, and what is built on them."""
+
+    settings: Settings
+    database: Database
+    keys: Keyring
+    vault: Vault
+    definitions: DefinitionStore
+    accounts: Accounts
+
+
+@contextlib.asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """Open the database, migrated, and the keyring; no key, no start."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = load_keyring(settings.keys, settings.key_file)
+    database = Database(settings.database_url)
+    try:
+        await database.migrate()
+        vault = Vault(database, keys)
+        definitions = DefinitionStore(database)
+        yield Stores(settings, database, keys, vault, definitions, Accounts(database, vault, definitions))
+    finally:
+        await database.dispose()
+
+
+@contextlib.asynccontextmanager
+async def open_resolver(stores: Stores) -> AsyncIterator[tuple[CredentialResolver, GuardedClient]]:
+    """The way out and what puts credentials on it."""
+    settings = stores.settings
+    policy = EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow])
+    http = GuardedClient(policy, proxy=settings.proxy)
+    try:
+        refresher = Refresher(stores.database, stores.vault, http)
+        yield CredentialResolver(stores.database, stores.vault, stores.definitions, refresher), http
+    finally:
+        await http.aclose()
+
+
+async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Client:
+    """A Temporal client that encrypts with this installation's keys.
+
+    Raises:
+        TemporalUnreachable: nothing answers there, or the namespace is missing.
+    """
+    settings = stores.settings
+    converter = data_converter(stores.keys, settings.data_dir / "payloads")
+    plugin = tieline_plugin(converter, interceptors=tracing_interceptors(settings) if tracing else ())
+    try:
+        return await Client.connect(
+            address,
+            namespace=settings.temporal_namespace,
+            plugins=[plugin],
+            runtime=temporal_runtime(settings),
+        )
+    except (RuntimeError, RPCError) as error:
+        raise TemporalUnreachable(
+            f"no Temporal server answers at {address} ({str(error).splitlines()[0]}): start one with `tieline up`, "
+            "or set TIELINE_TEMPORAL_ADDRESS"
+        ) from None
+
+
+@contextlib.asynccontextmanager
+async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
+    """A worker on the installation's task queue; leaving it drains what is under way within the grace period."""
+    settings = stores.settings
+    async with open_resolver(stores) as (resolver, http):
+        activities = HttpActivities(resolver, http)
+        worker = Worker(
+            client,
+            task_queue=settings.task_queue,
+            activities=[activities.call],
+            graceful_shutdown_timeout=timedelta(seconds=settings.grace_period),
+            max_heartbeat_throttle_interval=timedelta(seconds=5),
+        )
+        async with worker:
+            yield worker
+
+
+async def run_until(stop: asyncio.Event, worker: Worker) -> None:
+    """Wait for the request to stop; raises what ended the worker if it ended by itself."""
+    await stop.wait()

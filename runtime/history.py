@@ -1,0 +1,135 @@
+"""A run's history as an operator reads it: one line per thing that happened, oldest first."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType, PendingActivityState
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+
+from definitions.run import CallResult, Decision, Failure, RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened, or, without an end, that is going on."""
+
+    at: datetime
+    what: str
+    failure: Failure | None = None
+
+
+async def steps_of(
+    handle: WorkflowHandle[Any, Any], description: WorkflowExecutionDescription, converter: DataConverter
+) -> list[Step]:
+    """Read the history and what is pending; needs the keys, but no worker."""
+    reader = _Reader(converter)
+    steps = [step async for event in handle.fetch_history_events() if (step := await reader.read(event))]
+    pending = description.raw_description.pending_activities
+    return steps + [step for activity in pending if (step := await reader.pending(activity))]
+
+
+class _Reader:
+    def __init__(self, converter: DataConverter) -> None:
+        self._converter = converter
+
+    async def read(self, event: HistoryEvent) -> Step | None:
+        """The line for one event; None for the bookkeeping in between."""
+        at = _utc(event.event_time)
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                return Step(at, "started")
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                return Step(at, f"call  {await self._summary(event)}")
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                return Step(at, await self._answered(event))
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                return await self._failed(at, event.activity_task_failed_event_attributes.failure)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                return await self._failed(at, event.activity_task_timed_out_event_attributes.failure)
+            case EventType.EVENT_TYPE_TIMER_STARTED:
+                seconds = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+                return Step(at, f"wait up to {seconds} to {await self._summary(event)}")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+                return Step(at, await self._decided(event))
+            case _:
+                return await self._ended(at, event)
+
+    async def pending(self, activity: PendingActivityInfo) -> Step | None:
+        """What Temporal's own retries are doing; they leave no events until the activity ends."""
+        if activity.attempt <= 1 and activity.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+            return None
+        last = await self._failure(activity.last_failure) if activity.HasField("last_failure") else None
+        what = f"attempt {activity.attempt} is under way"
+        if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED:
+            due = _utc(activity.scheduled_time) if activity.HasField("scheduled_time") else None
+            what = f"attempt {activity.attempt} at {due:%H:%M:%S}" if due else f"attempt {activity.attempt} is due"
+        at = _utc(activity.last_started_time) if activity.HasField("last_started_time") else datetime.now(UTC)
+        return Step(at, f"{what}{f', after: {last.message}' if last else ''}", last)
+
+    async def _ended(self, at: datetime, event: HistoryEvent) -> Step | None:
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+                result = await self._one(event.workflow_execution_completed_event_attributes.result.payloads, RunResult)
+                return Step(at, "completed" if result is None or result.call else "completed with a decided value")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+                return Step(at, "failed")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+                return Step(at, "cancel requested")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
+                return Step(at, "cancelled")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+                return Step(at, "terminated")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+                return Step(at, "timed out")
+            case _:
+                return None
+
+    async def _answered(self, event: HistoryEvent) -> str:
+        result = await self._one(event.activity_task_completed_event_attributes.result.payloads, CallResult)
+        if result is None:
+            return "answered"
+        attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
+        return f"answered {result.status} through account {result.account}{attempts}"
+
+    async def _decided(self, event: HistoryEvent) -> str:
+        request = event.workflow_execution_update_accepted_event_attributes.accepted_request
+        decision = await self._one(request.input.args.payloads, Decision)
+        return f"decided {decision.action} by {decision.who}: {decision.why}" if decision else "decided"
+
+    async def _failed(self, at: datetime, raw: Any) -> Step:
+        failure = await self._failure(raw)
+        if failure:
+            return Step(at, f"{failure.verdict.value}  {failure.message}", failure)
+        return Step(at, "the attempt timed out: its worker was lost or too slow")
+
+    async def _failure(self, raw: Any) -> Failure | None:
+        error: BaseException | None = await self._converter.decode_failure(raw)
+        while isinstance(error, (ActivityError, TemporalTimeoutError)):
+            error = error.cause
+        if isinstance(error, ApplicationError) and error.details:
+            return Failure.model_validate(error.details[0])
+        return None
+
+    async def _summary(self, event: HistoryEvent) -> str:
+        if not event.HasField("user_metadata") or not event.user_metadata.HasField("summary"):
+            return ""
+        return await self._one([event.user_metadata.summary], str) or ""
+
+    async def _one(self, payloads: Any, type_: type[Any]) -> Any:
+        items: list[Payload] = list(payloads)
+        if not items:
+            return None
+        decoded = await self._converter.decode(items[:1], [type_])
+        return decoded[0]
+
+
+def _utc(timestamp: Timestamp) -> datetime:
+    return timestamp.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,65 @@
+"""One plugin that makes any Temporal client, worker or replayer a Tieline one."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from auth.keys import KekProvider
+from pydantic import ValidationError
+from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, ExternalStorage
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import Interceptor as WorkerInterceptor
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from runtime.codec import EncryptionCodec
+from runtime.payload_store import THRESHOLD_BYTES, FilePayloadStore
+from workflows.run import RunWorkflow
+
+WORKFLOWS: tuple[type, ...] = (RunWorkflow,)
+
+ROOMS_PASSED_THROUGH = ("definitions", "activities", "auth", "net", "storage")
+"""Imported once instead of once per run: deterministic models, and activity classes of which workflows use the names."""
+
+
+def data_converter(keys: KekProvider, payload_folder: Path) -> DataConverter:
+    """Pydantic models; encrypted payloads and failures; large payloads in files."""
+    return dataclasses.replace(
+        pydantic_data_converter,
+        payload_codec=EncryptionCodec(keys),
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+        external_storage=ExternalStorage(
+            drivers=[FilePayloadStore(payload_folder)], payload_size_threshold=THRESHOLD_BYTES
+        ),
+    )
+
+
+def tieline_plugin(
+    converter: DataConverter,
+    *,
+    activities: Sequence[Callable[..., Any]] = (),
+    interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
+    run_context: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+) -> SimplePlugin:
+    """The plugin for a client; a worker made from that client inherits it."""
+    return SimplePlugin(
+        "tieline",
+        data_converter=converter,
+        interceptors=interceptors,
+        activities=activities,
+        workflows=WORKFLOWS,
+        workflow_runner=_with_rooms_passed_through,
+        workflow_failure_exception_types=[ValidationError],
+        run_context=run_context,
+    )
+
+
+def _with_rooms_passed_through(runner: WorkflowRunner | None) -> WorkflowRunner:
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        raise TypeError("Tieline's workflows run in Temporal's sandbox")
+    restrictions = runner.restrictions.with_passthrough_modules(*ROOMS_PASSED_THROUGH, "opentelemetry")
+    return dataclasses.replace(runner, restrictions=restrictions)

@@ -1,0 +1,319 @@
+"""Runs from the outside: start, wait for, list, look at, decide about and cancel them.
+
+There is no second table of runs: what stands here is asked of Temporal.
+"""
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    Priority,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, CancelledError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from definitions.integration import Integration
+from definitions.operation import HttpOperation, delivery_of
+from definitions.refs import CredentialRef
+from definitions.run import Call, Decision, Failure, RunResult, RunState, idempotency_key
+from runtime.history import Step, steps_of
+from workflows.attributes import ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
+from workflows.run import RunWorkflow
+
+
+class RunError(Exception):
+    """Something about a run that the caller must know; the message says what to do."""
+
+
+class RunNotFound(RunError):
+    """No run has this id, or its retention has passed."""
+
+
+class KeyConflict(RunError):
+    """The key was used before for a different operation."""
+
+
+class NotWaiting(RunError):
+    """A decision was given to a run that does not wait for one."""
+
+
+class RunFailed(RunError):
+    """The run ended without an answer."""
+
+    def __init__(self, run_id: str, failure: Failure, decision: Decision | None = None) -> None:
+        super().__init__(failure.message)
+        self.run_id = run_id
+        self.failure = failure
+        self.decision = decision
+
+
+class RunCancelled(RunError):
+    """The run was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that was started now, or found under its key."""
+
+    id: str
+    summary: str
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of a list of runs. `state` is Temporal's status, or the waiting state of a run under way."""
+
+    id: str
+    summary: str
+    state: str
+    adapter: str | None
+    profile: str | None
+    definition: str | None
+    trigger: str | None
+    started: datetime
+    closed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list; empty fields do not restrict."""
+
+    state: str | None = None
+    adapter: str | None = None
+    profile: str | None = None
+    definition: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def query(self) -> str:
+        """As a visibility query. Values are quoted, so they cannot add conditions."""
+        terms = ["WorkflowType = 'tieline.run'"]
+        for key, value in ((ADAPTER, self.adapter), (PROFILE, self.profile), (DEFINITION, self.definition)):
+            if value:
+                terms.append(f"{key.name} = {_quoted(value)}")
+        terms += _state_terms(self.state)
+        terms += [f"StartTime >= {_quoted(self.since.isoformat())}"] if self.since else []
+        terms += [f"StartTime <= {_quoted(self.until.isoformat())}"] if self.until else []
+        return " AND ".join(terms)
+
+
+STATUSES = {
+    "completed": "Completed",
+    "failed": "Failed",
+    "cancelled": "Canceled",
+    "terminated": "Terminated",
+    "timed_out": "TimedOut",
+}
+STATES = (*(state.value for state in RunState), *STATUSES)
+"""All the states that a run can be in, as users write them."""
+
+
+class Runs:
+    """The runs of one installation."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(
+        self,
+        operation: HttpOperation,
+        credential: CredentialRef,
+        integration: Integration,
+        *,
+        key: str | None = None,
+        trigger: str = "cli",
+    ) -> Started:
+        """Start a run, or find the one that was started with the same key through the same adapter and profile.
+
+        Raises:
+            KeyConflict: the key belongs to a run of another operation.
+        """
+        run_id = run_id_for(credential, key)
+        header = integration.idempotency.header if integration.idempotency else None
+        call = Call(
+            operation=operation,
+            credential=credential,
+            delivery=delivery_of(operation, idempotency_header=header),
+            idempotency_key=idempotency_key(run_id),
+        )
+        fingerprint = hashlib.sha256(operation.model_dump_json().encode()).hexdigest()
+        try:
+            await self._client.start_workflow(
+                RunWorkflow.run,
+                call,
+                id=run_id,
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                memo={"summary": call.summary, "operation": fingerprint},
+                search_attributes=_attributes(credential, integration.key, trigger),
+                static_summary=call.summary,
+                priority=Priority(fairness_key=credential.fairness_key[:64]),
+            )
+        except WorkflowAlreadyStartedError:
+            return await self._found(run_id, fingerprint, key)
+        return Started(run_id, call.summary, duplicate=False)
+
+    async def result(self, run_id: str, *, timeout: timedelta | None = None) -> RunResult:
+        """Wait for a run to end.
+
+        Raises:
+            RunFailed, RunCancelled: it ended without an answer.
+            TimeoutError: it has not ended within `timeout`.
+            RunNotFound: no run has this id.
+        """
+        handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
+        try:
+            return await handle.result(rpc_timeout=timeout)
+        except WorkflowFailureError as error:
+            raise _ended_badly(run_id, error) from None
+        except RPCError as error:
+            if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+                raise TimeoutError(f"run {run_id} has not ended within {timeout}") from None
+            raise _rpc_error(run_id, error) from None
+
+    async def list(self, which: RunFilter, *, limit: int = 50) -> AsyncIterator[RunSummary]:
+        """The newest runs first."""
+        async for execution in self._client.list_workflows(which.query(), limit=limit):
+            yield await _summary(execution)
+
+    async def show(self, run_id: str) -> tuple[RunSummary, list[Step]]:
+        """One run and its history, readable without a worker."""
+        handle = self._client.get_workflow_handle(run_id)
+        try:
+            description = await handle.describe()
+            return await _summary(description), await steps_of(handle, description, self._client.data_converter)
+        except RPCError as error:
+            raise _rpc_error(run_id, error) from None
+
+    async def decide(self, run_id: str, decision: Decision) -> None:
+        """Give a waiting run its decision.
+
+        Raises:
+            NotWaiting: it does not wait for one.
+            RunNotFound: no run has this id.
+        """
+        handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
+        try:
+            await handle.execute_update(RunWorkflow.decide, decision)
+        except WorkflowUpdateFailedError:
+            raise NotWaiting(f"run {run_id} is not waiting for a decision: tieline runs show {run_id}") from None
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and await self._exists(handle):
+                raise NotWaiting(f"run {run_id} has ended: tieline runs show {run_id}") from None
+            raise _rpc_error(run_id, error) from None
+
+    async def cancel(self, run_id: str) -> None:
+        """Cancel a run; one that has ended stays as it is.
+
+        Raises:
+            RunNotFound: no run has this id.
+        """
+        try:
+            await self._client.get_workflow_handle(run_id).cancel()
+        except RPCError as error:
+            raise _rpc_error(run_id, error) from None
+
+    async def _found(self, run_id: str, fingerprint: str, key: str | None) -> Started:
+        description = await self._client.get_workflow_handle(run_id).describe()
+        memo = await description.memo()
+        if memo.get("operation") != fingerprint:
+            raise KeyConflict(
+                f"key {key!r} was already used for another operation through this adapter and profile (run {run_id}): "
+                "use a new key for a new operation"
+            )
+        return Started(run_id, str(memo.get("summary", "")), duplicate=True)
+
+    async def _exists(self, handle: WorkflowHandle[RunWorkflow, RunResult]) -> bool:
+        try:
+            await handle.describe()
+        except RPCError:
+            return False
+        return True
+
+
+def run_id_for(credential: CredentialRef, key: str | None) -> str:
+    """Deterministic for a caller's key, scoped by adapter, profile and subject; the key itself stays out of it,
+    because ids are not encrypted."""
+    if key is None:
+        return f"run-{uuid.uuid4().hex}"
+    scope = "\x1f".join((credential.adapter, credential.profile, credential.subject or "", key))
+    return f"run-{hashlib.sha256(scope.encode()).hexdigest()[:32]}"
+
+
+def _attributes(credential: CredentialRef, definition: str, trigger: str) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(ADAPTER, credential.adapter),
+            SearchAttributePair(PROFILE, credential.profile),
+            SearchAttributePair(DEFINITION, definition),
+            SearchAttributePair(TRIGGER, trigger),
+        ]
+    )
+
+
+def _state_terms(state: str | None) -> list[str]:
+    if not state:
+        return []
+    if state in STATUSES:
+        return [f"ExecutionStatus = '{STATUSES[state]}'"]
+    if state == RunState.RUNNING:
+        return ["ExecutionStatus = 'Running'"]
+    return ["ExecutionStatus = 'Running'", f"{STATE.name} = {_quoted(state)}"]
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+async def _summary(execution: WorkflowExecution) -> RunSummary:
+    attributes = execution.typed_search_attributes
+    memo = await execution.memo()
+    status = (execution.status or WorkflowExecutionStatus.RUNNING).name.lower()
+    state = attributes.get(STATE) or status if status == "running" else status
+    return RunSummary(
+        id=execution.id,
+        summary=str(memo.get("summary", "")),
+        state="cancelled" if state == "canceled" else state,
+        adapter=attributes.get(ADAPTER),
+        profile=attributes.get(PROFILE),
+        definition=attributes.get(DEFINITION),
+        trigger=attributes.get(TRIGGER),
+        started=execution.start_time,
+        closed=execution.close_time,
+    )
+
+
+def _ended_badly(run_id: str, error: WorkflowFailureError) -> RunError:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return RunCancelled(f"run {run_id} was cancelled")
+    if isinstance(cause, ApplicationError) and cause.details:
+        failure, *decision = cause.details
+        return RunFailed(
+            run_id, Failure.model_validate(failure), Decision.model_validate(decision[0]) if decision else None
+        )
+    return RunError(f"run {run_id} ended: {cause or error}")
+
+
+def _rpc_error(run_id: str, error: RPCError) -> RunError | RPCError:
+    if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+        return RunNotFound(f"there is no run {run_id}: tieline runs list shows those that are kept")
+    return error

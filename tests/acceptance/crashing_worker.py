@@ -1,0 +1,52 @@
+"""A real worker process that ends by SIGKILL at a named point of its first call.
+
+`before_send`: the credential is resolved, nothing has left. `after_reply`: the answer is here, Temporal does not know.
+(`after_send` needs no help from inside: the external system kills the worker while it holds the request.)
+"""
+
+import asyncio
+import os
+import signal
+import sys
+
+from net.client import GuardedClient
+from net.messages import HttpReply, OutboundRequest, SendTrace
+from runtime.assembly import connect, open_stores, open_worker
+from runtime.exit import leave
+from runtime.settings import load_settings
+
+_send = GuardedClient.send
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _dying_before(self: GuardedClient, request: OutboundRequest, *, trace: SendTrace | None = None) -> HttpReply:
+    _die()
+    return await _send(self, request, trace=trace)
+
+
+async def _dying_after(self: GuardedClient, request: OutboundRequest, *, trace: SendTrace | None = None) -> HttpReply:
+    reply = await _send(self, request, trace=trace)
+    _die()
+    return reply
+
+
+async def main(point: str) -> None:
+    if point == "before_send":
+        GuardedClient.send = _dying_before  # type: ignore[method-assign]
+    if point == "after_reply":
+        GuardedClient.send = _dying_after  # type: ignore[method-assign]
+    settings = load_settings()
+    assert settings.temporal_address is not None
+    async with open_stores(settings) as stores:
+        client = await connect(stores, settings.temporal_address)
+        async with open_worker(stores, client):
+            print("ready", flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
+    leave(0)

@@ -38,7 +38,7 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     "invalid_request": (Actor.USER, "correct the operation"),
     "result_unusable": (
         Actor.USER,
-        "the call was completed; raise max_bytes or correct what is expected of the answer",
+        "the call was completed; raise max_bytes, or correct what is expected back",
     ),
     "refused": (Actor.USER, "correct the operation: the provider's answer says what it did not accept"),
     "credential_refused": (Actor.OPERATOR, "renew the account's secrets: tieline accounts set-secrets ACCOUNT"),

@@ -61,7 +61,8 @@ def _read(reply: HttpReply) -> tuple[JsonValue, Encoding]:
         return None, "none"
     media_type = (reply.header("content-type") or "").partition(";")[0].strip().lower()
     if media_type == "application/json" or media_type.endswith("+json"):
-        return parse_json(LIVE_SECRETS.scrub_bytes(reply.body)), "json"
+        parsed: JsonValue = parse_json(LIVE_SECRETS.scrub_bytes(reply.body))  # type: ignore[assignment]
+        return parsed, "json"
     text = decode_text(reply.body, reply.header("content-type"))
     if text is None:
         return base64.b64encode(reply.body).decode(), "base64"

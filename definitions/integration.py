@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from definitions.auth import Auth, CustomTokenAuth, OAuth2Auth
+from definitions.auth import Auth, CustomTokenAuth, OAuth2Auth, TokenRequest
 from definitions.base import Model
 from definitions.fields import SecretField, TemplateText
 from definitions.operation import Pairs, StatusPattern
@@ -115,26 +115,29 @@ class Integration(Model):
             yield from ((f"auth.{path}", text, known | self._captured()) for path, text in _oauth2_templates(self.auth))
         if isinstance(self.auth, CustomTokenAuth):
             for index, request in enumerate(self.auth.requests):
-                yield from (
-                    (f"auth.requests[{index}].{path}", text, known) for path, text in request.templates().items()
-                )
+                yield from _prefixed(f"auth.requests[{index}]", request, known)
                 known |= frozenset(request.capture)
             if self.auth.refresh:
-                yield from (
-                    (f"auth.refresh.{path}", text, known) for path, text in self.auth.refresh.templates().items()
-                )
+                yield from _prefixed("auth.refresh", self.auth.refresh, known)
+
+
+def _prefixed(prefix: str, request: TokenRequest, known: frozenset[str]) -> Iterator[tuple[str, str, frozenset[str]]]:
+    for path, text in request.templates().items():
+        yield f"{prefix}.{path}", text, known
 
 
 def _oauth2_templates(auth: OAuth2Auth) -> Iterator[tuple[str, str]]:
     for stage in ("token", "authorize", "refresh", "revoke"):
         endpoint = getattr(auth, stage)
-        if endpoint is None:
-            continue
-        if endpoint.endpoint:
+        if endpoint and endpoint.endpoint:
             yield f"{stage}.endpoint", endpoint.endpoint
         for group in ("params", "headers"):
             for name, text in getattr(endpoint, group, {}).items():
                 yield f"{stage}.{group}.{name}", text
+    yield from _jwt_templates(auth)
+
+
+def _jwt_templates(auth: OAuth2Auth) -> Iterator[tuple[str, str]]:
     if auth.issuer:
         yield "issuer", auth.issuer
     if auth.jwt:

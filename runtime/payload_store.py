@@ -60,7 +60,7 @@ class FilePayloadStore(StorageDriver):
             content = path.read_bytes()
         except FileNotFoundError:
             raise FileNotFoundError(
-                f"payload {digest[:12]}… is not in {self._folder}: is this the data directory of the run's installation?"
+                f"payload {digest[:12]}… is not in {self._folder}: is it the run's data folder?"
             ) from None
         if hashlib.sha256(content).hexdigest() != digest:
             raise ValueError(f"payload {digest[:12]}… in {self._folder} was altered")

@@ -23,7 +23,7 @@ from workflows.run import RunWorkflow
 WORKFLOWS: tuple[type, ...] = (RunWorkflow,)
 
 ROOMS_PASSED_THROUGH = ("definitions", "activities", "auth", "net", "storage")
-"""Imported once instead of once per run: deterministic models, and activity classes of which workflows use the names."""
+"""Imported once instead of once per run: deterministic models, and activities of which workflows use the names."""
 
 
 def data_converter(keys: KekProvider, payload_folder: Path) -> DataConverter:

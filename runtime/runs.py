@@ -5,7 +5,7 @@ There is no second table of runs: what stands here is asked of Temporal.
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -194,7 +194,7 @@ class Runs:
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
 
-    async def show(self, run_id: str) -> tuple[RunSummary, list[Step]]:
+    async def show(self, run_id: str) -> tuple[RunSummary, Sequence[Step]]:
         """One run and its history, readable without a worker."""
         handle = self._client.get_workflow_handle(run_id)
         try:

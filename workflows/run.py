@@ -60,7 +60,7 @@ class RunWorkflow:
             give_up_at, attempt = workflow.now() + call.operation.give_up_after, 0
 
     @workflow.update(name="decide")
-    async def decide(self, decision: Decision) -> None:
+    def decide(self, decision: Decision) -> None:
         """Answer the question that this run waits with; refused while it does not wait."""
         self._decision = decision
 

@@ -10,6 +10,7 @@ from definitions.auth import Auth, CustomTokenAuth, OAuth2Auth, TokenRequest
 from definitions.base import Model
 from definitions.fields import SecretField, TemplateText
 from definitions.operation import Pairs, StatusPattern
+from definitions.placement import Place
 
 
 def _regex(pattern: str) -> str:
@@ -97,7 +98,8 @@ class Integration(Model):
         """Every template with its path and the names that may stand in it."""
         common = frozenset(self.parameters) | frozenset(self.secrets)
         placed = common | self.auth.provides()
-        yield "base_url", self.base_url, frozenset(self.parameters) | self._captured()
+        in_path = frozenset(item.name for item in self.auth.place if item.in_ is Place.PATH)
+        yield "base_url", self.base_url, frozenset(self.parameters) | self._captured() | in_path
         for name, text in self.send.headers.items():
             yield f"send.headers.{name}", text, placed
         for name, text in self.send.query.items():

@@ -5,23 +5,21 @@ About one process in twelve that closed a Temporal client or worker just before 
 https://github.com/temporalio/sdk-python/issues/300. Leaving by `os._exit` keeps the status that the work earned.
 """
 
+import contextlib
 import logging
 import os
 import sys
 from typing import NoReturn
 
-from opentelemetry import metrics, trace
-
 
 def leave(code: int) -> NoReturn:
-    """Flush traces, metrics, logs and standard streams, then end the process at once with `code`.
+    """Flush traces, logs and standard streams, then end the process at once with `code`.
 
-    No `finally` block, `atexit` function or context manager runs after this: close everything first.
+    No `finally` block, `atexit` function or context manager runs after this: close everything first. A success whose
+    output could not be written becomes a 1.
     """
-    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
-        shutdown = getattr(provider, "shutdown", None)
-        if shutdown is not None:
-            shutdown()
+    with contextlib.suppress(Exception):  # telemetry never decides how a process ends
+        _send_held_back_spans()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -29,3 +27,9 @@ def leave(code: int) -> NoReturn:
         except (OSError, ValueError):  # the reader has gone, or the stream was closed
             code = code or 1
     os._exit(code)
+
+
+def _send_held_back_spans() -> None:
+    trace = sys.modules.get("opentelemetry.trace")  # not imported: nothing to send, and no time lost on it
+    if trace is not None:
+        trace.get_tracer_provider().shutdown()

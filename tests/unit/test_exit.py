@@ -13,6 +13,20 @@ logging.error("logged")
 leave(int(sys.argv[1]))
 """
 
+LEAVING_A_SPAN = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from runtime.exit import leave
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))
+trace.set_tracer_provider(provider)
+with trace.get_tracer("test").start_as_current_span("held back"):
+    pass
+leave(0)
+"""
+
 LEAVING_A_CLOSED_PIPE = """
 import os, sys
 from runtime.exit import leave
@@ -43,6 +57,13 @@ def pytest_of(folder: Path, test: str) -> tuple[str, ...]:
 
 async def test_leaving_flushes_what_was_written_and_skips_the_teardown() -> None:
     assert await run("-c", LEAVING, "3") == (3, "out, ", "ERROR:root:logged\n")
+
+
+async def test_leaving_sends_the_spans_that_were_held_back() -> None:
+    status, output, _ = await run("-c", LEAVING_A_SPAN)
+
+    assert status == 0
+    assert '"name": "held back"' in output
 
 
 async def test_output_that_could_not_be_written_is_not_a_success() -> None:

@@ -112,6 +112,21 @@ async def go_install(program: Program) -> Path:
         raise TemporalServerError(f"`go install {program.module}@{program.version}`: {reason}") from None
 
 
+async def sdk_download(program: Program) -> Path:
+    """Temporal's program from the cache, downloaded by the SDK on first use. Version `default` is the SDK's choice.
+
+    Raises:
+        TemporalServerError: it cannot be downloaded.
+    """
+    try:
+        async with _alone(program):
+            if not program.path.exists():
+                await _download(program)
+            return program.path
+    except _Unavailable as reason:
+        raise TemporalServerError(f"download of {program.name} {program.version}: {reason}") from None
+
+
 async def _configured(path: Path) -> Path:
     try:
         return await _checked(path)

@@ -26,18 +26,29 @@ async def register_search_attributes(client: Client) -> None:
     Raises:
         SearchAttributesMissing: with the command that an administrator can run.
     """
-    listed = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
-    wrong = sorted(key.name for key in ALL if listed.custom_attributes.get(key.name, _KEYWORD) != _KEYWORD)
+    names = [key.name for key in ALL]
+    try:
+        types = await _types(client)
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
+            raise
+        await _usable(client, names, limit=0)
+        return
+    wrong = [name for name in names if types.get(name, _KEYWORD) != _KEYWORD]
     if wrong:
         raise SearchAttributesMissing(
-            f"namespace {client.namespace!r} has {', '.join(wrong)} with a type other than Keyword"
+            f"namespace {client.namespace!r} has {', '.join(wrong)} with a type other than Keyword: "
+            "use another namespace (TIELINE_TEMPORAL_NAMESPACE)"
         )
-    missing = [key.name for key in ALL if key.name not in listed.custom_attributes]
+    missing = [name for name in names if name not in types]
     if missing:
         await _add(client, missing)
-        await _usable(client, missing)
+        await _usable(client, missing, limit=READY_SECONDS)
+
+
+async def _types(client: Client) -> dict[str, int]:
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    return dict((await client.operator_service.list_search_attributes(request)).custom_attributes)
 
 
 async def _add(client: Client, names: list[str]) -> None:
@@ -49,15 +60,15 @@ async def _add(client: Client, names: list[str]) -> None:
             raise _missing(client.namespace, names, error.message) from None
 
 
-async def _usable(client: Client, names: list[str]) -> None:
+async def _usable(client: Client, names: list[str], *, limit: float) -> None:
     query = " OR ".join(f"{name} = ''" for name in names)
-    limit = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + limit
     while True:
         try:
             await client.count_workflows(query)
             return
         except RPCError as error:
-            if time.monotonic() > limit:
+            if time.monotonic() >= deadline:
                 raise _missing(client.namespace, names, error.message) from None
         await asyncio.sleep(0.2)
 

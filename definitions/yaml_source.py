@@ -41,6 +41,7 @@ def read_documents(text: str, name: str) -> Iterator[Source]:
     try:
         while loader.check_node():
             node = loader.get_node()
+            assert node is not None, "check_node has said that there is one"
             constructor = _Constructor(loader, name)
             data = constructor.build(node)
             if data is not None:

@@ -1,3 +1,3 @@
 """Fixtures shared by all tests live in tests/fixtures/, one module per real counterpart."""
 
-pytest_plugins = ["tests.fixtures.http", "tests.fixtures.databases", "tests.fixtures.temporal"]
+pytest_plugins = ["tests.fixtures.http", "tests.fixtures.databases", "tests.fixtures.temporal", "tests.fixtures.tieline"]

@@ -1,0 +1,198 @@
+"""Connected accounts: created and changed with everything checked first, and never showing a secret."""
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth.errors import AuthError
+from auth.secret import SecretError, check_secret
+from auth.vault import Vault
+from definitions.integration import Integration
+from definitions.profile import Profile
+from storage.accounts import (
+    Account,
+    account_named,
+    accounts_of,
+    all_accounts,
+    bump_account,
+    delete_account,
+    insert_account,
+)
+from storage.database import Database
+from storage.definitions import DefinitionStore
+from storage.errors import AlreadyExists, NotFound
+from storage.vault_records import read_records
+
+ACCOUNT_SECRETS = "accounts"
+INTEGRATION_SECRETS = "integrations"
+"""The vault's tables: what is typed in for an account, and what belongs to all accounts of an integration."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class AccountError(AuthError):
+    """An account cannot be created, changed or deleted like this; the text says what to do."""
+
+
+class Accounts:
+    """The accounts of one installation."""
+
+    def __init__(self, database: Database, vault: Vault, definitions: DefinitionStore) -> None:
+        self._database = database
+        self._vault = vault
+        self._definitions = definitions
+
+    async def create(
+        self, name: str, integration: str, parameters: Mapping[str, str], secrets: Mapping[str, str]
+    ) -> Account:
+        """Create an account with its parameter values and secrets.
+
+        Raises:
+            AccountError, SecretError: something is missing, unknown or unfit.
+            NotFound: there is no such integration. AlreadyExists: the name is taken.
+        """
+        if not _NAME.fullmatch(name):
+            raise AccountError(f"account name {name!r}: letters, digits and _ . - only, at most 64")
+        model = await self._definitions.integration(integration)
+        values = checked_parameters(model, parameters)
+        _check_secrets(model, secrets)
+        account_id = uuid.uuid4().hex
+        async with self._database.write() as connection:
+            await self._refuse_existing(connection, name)
+            shared = await self._stored(connection, INTEGRATION_SECRETS, integration)
+            _check_complete(model, {*secrets, *shared})
+            await insert_account(connection, account_id, name, integration, values)
+            await self._save(connection, ACCOUNT_SECRETS, account_id, 1, secrets)
+            return await account_named(connection, name)
+
+    async def list(self) -> Sequence[Account]:
+        """Sorted by name."""
+        async with self._database.read() as connection:
+            return await all_accounts(connection)
+
+    async def get(self, name: str) -> Account:
+        """Raises NotFound."""
+        async with self._database.read() as connection:
+            return await account_named(connection, name)
+
+    async def missing_secrets(self, integration: Integration, given: Iterable[str]) -> Sequence[str]:
+        """The secrets that somebody must still hand in: required, not given, and not the integration's own."""
+        async with self._database.read() as connection:
+            shared = await self._stored(connection, INTEGRATION_SECRETS, integration.key)
+        return _missing(integration, {*given, *shared})
+
+    async def set_secrets(self, name: str, secrets: Mapping[str, str]) -> Account:
+        """Replace some secrets; the account is usable again and its token is fetched anew."""
+        account = await self.get(name)
+        _check_secrets(await self._definitions.integration(account.integration), secrets)
+        async with self._database.write() as connection:
+            version = await bump_account(connection, account.id)
+            await self._save(connection, ACCOUNT_SECRETS, account.id, version, secrets)
+            return await account_named(connection, name)
+
+    async def set_integration_secrets(self, key: str, secrets: Mapping[str, str]) -> Sequence[Account]:
+        """Save secrets that all accounts of an integration share, an OAuth client's for instance; returns them.
+
+        An account's own secret of the same name goes before it.
+        """
+        _check_secrets(await self._definitions.integration(key), secrets)
+        async with self._database.write() as connection:
+            records = await read_records(connection, INTEGRATION_SECRETS, key)
+            version = max((record.version for record in records), default=0) + 1
+            await self._save(connection, INTEGRATION_SECRETS, key, version, secrets)
+            found = await accounts_of(connection, key)
+            for account in found:
+                await bump_account(connection, account.id)
+            return found
+
+    async def delete(self, name: str) -> None:
+        """Delete an account and its secrets.
+
+        Raises:
+            AccountError: a profile still binds it. NotFound: there is none.
+        """
+        bound = await self.bindings_of(name)
+        if bound:
+            raise AccountError(
+                f"account {name!r} is bound in {', '.join(bound)}: bind another one first, "
+                f"as in tieline profiles set {bound[0].replace('/', ' ')} ACCOUNT"
+            )
+        async with self._database.write() as connection:
+            account = await account_named(connection, name)
+            await self._vault.delete(connection, ACCOUNT_SECRETS, account.id)
+            await self._vault.delete(connection, "tokens", account.id)
+            await delete_account(connection, account.id)
+
+    async def bindings_of(self, name: str) -> Sequence[str]:
+        """Where profiles bind this account, as `profile/adapter`."""
+        found = []
+        for profile_name in await self._definitions.list("profile"):
+            profile: Profile = await self._definitions.profile(profile_name)
+            found += [f"{profile_name}/{key}" for key, binding in profile.adapters.items() if binding.account == name]
+        return found
+
+    async def _refuse_existing(self, connection: AsyncConnection, name: str) -> None:
+        try:
+            await account_named(connection, name)
+        except NotFound:
+            return
+        raise AlreadyExists("account", name)
+
+    async def _stored(self, connection: AsyncConnection, table: str, record_id: str) -> set[str]:
+        return {record.field for record in await read_records(connection, table, record_id)}
+
+    async def _save(
+        self, connection: AsyncConnection, table: str, record_id: str, version: int, secrets: Mapping[str, str]
+    ) -> None:
+        for field, value in secrets.items():
+            await self._vault.put(connection, table, record_id, field, version, value.encode())
+
+
+def checked_parameters(integration: Integration, given: Mapping[str, str]) -> dict[str, str]:
+    """The parameter values of an account: what was given, else the defaults.
+
+    Raises:
+        AccountError: one is unknown, missing, or does not match its pattern.
+    """
+    for name in given:
+        if name not in integration.parameters:
+            raise AccountError(
+                f"integration {integration.key!r} has no parameter {name!r}{_near(name, integration.parameters)}"
+            )
+    values: dict[str, str] = {}
+    for name, parameter in integration.parameters.items():
+        value = given.get(name, parameter.default)
+        if value is None:
+            raise AccountError(f"integration {integration.key!r} needs parameter {name!r}: --param {name}=VALUE")
+        if parameter.pattern is not None and not re.fullmatch(parameter.pattern, value):
+            raise AccountError(f"parameter {name!r} does not match its pattern {parameter.pattern}")
+        values[name] = value
+    return values
+
+
+def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None:
+    known = integration.secret_fields()
+    for field, value in secrets.items():
+        if field not in known:
+            raise SecretError(f"integration {integration.key!r} has no secret {field!r}{_near(field, known)}")
+        check_secret(field, value)
+
+
+def _check_complete(integration: Integration, given: set[str]) -> None:
+    missing = _missing(integration, given)
+    if missing:
+        options = " ".join(f"--secret {field}=env:VARIABLE" for field in missing)
+        raise AccountError(f"integration {integration.key!r} needs secret {', '.join(missing)}: {options}")
+
+
+def _missing(integration: Integration, given: set[str]) -> list[str]:
+    return [name for name, field in integration.secret_fields().items() if not field.optional and name not in given]
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(names) or 'none'}"

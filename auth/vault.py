@@ -1,0 +1,145 @@
+"""Secrets at rest: an AES-256-GCM envelope for each record (NIST SP 800-38D).
+
+    format (1) | length of the wrapped key (2, big endian) | wrapped key | nonce (12) | ciphertext and tag
+
+A fresh data key encrypts each value; a key-encryption key wraps the data key. Both layers are bound to
+format, table, record, field and version, so that a value opens at its own place only.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth.errors import AuthError
+from auth.keys import KekProvider, KeyringError
+from auth.secret import Secret
+from storage.database import Database
+from storage.vault_records import (
+    VaultRecord,
+    count_by_key,
+    delete_records,
+    read_records,
+    records_not_under,
+    replace_ciphertext,
+    write_record,
+)
+
+FORMAT = 1
+NONCE_BYTES = 12
+ROTATION_BATCH = 100
+
+
+class UnreadableRecord(AuthError):
+    """A stored secret cannot be opened; the text names the record only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a rotation did: records rewrapped, and records that could not be opened."""
+
+    key: str
+    rewrapped: int
+    unreadable: tuple[str, ...]
+
+
+class Vault:
+    """Encrypts on the way in and decrypts on the way out; never keeps a value."""
+
+    def __init__(self, database: Database, keys: KekProvider) -> None:
+        self._database = database
+        self._keys = keys
+
+    async def put(
+        self, connection: AsyncConnection, table: str, record_id: str, field: str, version: int, value: bytes
+    ) -> None:
+        """Store a value in the caller's transaction, in place of the one before."""
+        aad = _aad(table, record_id, field, version)
+        kek_id, ciphertext = self._seal(value, aad)
+        await write_record(connection, VaultRecord(table, record_id, field, version, kek_id, ciphertext))
+
+    async def get(self, connection: AsyncConnection, table: str, record_id: str, field: str) -> bytes | None:
+        """One value, or None. Raises UnreadableRecord."""
+        for record in await read_records(connection, table, record_id):
+            if record.field == field:
+                return self.open(record)
+        return None
+
+    async def get_all(self, connection: AsyncConnection, table: str, record_id: str) -> dict[str, Secret]:
+        """All values of a record by field, as text. Raises UnreadableRecord."""
+        records = await read_records(connection, table, record_id)
+        return {record.field: Secret(self.open(record).decode()) for record in records}
+
+    async def delete(self, connection: AsyncConnection, table: str, record_id: str, field: str | None = None) -> None:
+        """Forget one field of a record, or all of it."""
+        await delete_records(connection, table, record_id, field)
+
+    def open(self, record: VaultRecord) -> bytes:
+        """Decrypt a record by the key that it names.
+
+        Raises:
+            UnreadableRecord: its key is gone, or it was changed or moved.
+        """
+        aad = _aad(record.table_name, record.record_id, record.field, record.version)
+        try:
+            wrapped, nonce, sealed = _parts(record.ciphertext)
+            dek = self._keys.unwrap(record.kek_id, wrapped, aad)
+            return AESGCM(dek).decrypt(nonce, sealed, aad)
+        except KeyringError as error:
+            raise UnreadableRecord(f"stored secret {record.name} cannot be read: {error}") from None
+        except (InvalidTag, ValueError):
+            raise UnreadableRecord(f"stored secret {record.name} was changed or moved: save it again") from None
+
+    async def rotate(self, *, batch: int = ROTATION_BATCH) -> Rotation:
+        """Wrap every data key under the primary key. Interrupted, it goes on where it stopped when it is run again."""
+        rewrapped, unreadable = 0, set[str]()
+        while True:
+            async with self._database.write() as connection:
+                found = await records_not_under(connection, self._keys.primary_id, batch + len(unreadable))
+                todo = [record for record in found if record.name not in unreadable]
+                if not todo:
+                    return Rotation(self._keys.primary_id, rewrapped, tuple(sorted(unreadable)))
+                for record in todo:
+                    try:
+                        kek_id, ciphertext = self._rewrapped(record)
+                    except UnreadableRecord:
+                        unreadable.add(record.name)
+                        continue
+                    rewrapped += await replace_ciphertext(connection, record, kek_id, ciphertext)
+
+    async def records_by_key(self) -> Mapping[str, int]:
+        """How many records each key wraps."""
+        async with self._database.read() as connection:
+            return await count_by_key(connection)
+
+    def _seal(self, value: bytes, aad: bytes) -> tuple[str, bytes]:
+        dek = AESGCM.generate_key(256)
+        kek_id, wrapped = self._keys.wrap(dek, aad)
+        nonce = os.urandom(NONCE_BYTES)
+        return kek_id, _joined(wrapped, nonce + AESGCM(dek).encrypt(nonce, value, aad))
+
+    def _rewrapped(self, record: VaultRecord) -> tuple[str, bytes]:
+        """The same ciphertext under the primary key; opened once, so that nothing broken is carried on."""
+        self.open(record)
+        aad = _aad(record.table_name, record.record_id, record.field, record.version)
+        wrapped, nonce, sealed = _parts(record.ciphertext)
+        kek_id, again = self._keys.wrap(self._keys.unwrap(record.kek_id, wrapped, aad), aad)
+        return kek_id, _joined(again, nonce + sealed)
+
+
+def _aad(table: str, record_id: str, field: str, version: int) -> bytes:
+    return "\x1f".join((str(FORMAT), table, record_id, field, str(version))).encode()
+
+
+def _joined(wrapped: bytes, rest: bytes) -> bytes:
+    return bytes([FORMAT]) + len(wrapped).to_bytes(2, "big") + wrapped + rest
+
+
+def _parts(ciphertext: bytes) -> tuple[bytes, bytes, bytes]:
+    if len(ciphertext) < 3 or ciphertext[0] != FORMAT:
+        raise ValueError("not a record of this format")
+    end = 3 + int.from_bytes(ciphertext[1:3], "big")
+    return ciphertext[3:end], ciphertext[end : end + NONCE_BYTES], ciphertext[end + NONCE_BYTES :]

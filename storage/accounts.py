@@ -1,0 +1,127 @@
+"""Connected accounts as rows; their secrets are vault records."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.database import db_now
+from storage.errors import NotFound
+from storage.schema import accounts, subject_bindings, tokens
+
+ACTIVE = "active"
+NEEDS_RECONNECT = "needs_reconnect"
+DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A connected account without its secrets. Times in epoch seconds by the database's clock."""
+
+    id: str
+    name: str
+    integration: str
+    parameters: Mapping[str, str]
+    state: str
+    cause: str | None
+    version: int
+    created_at: float
+    updated_at: float
+
+
+_COLUMNS = select(accounts)
+_BY_NAME = _COLUMNS.where(accounts.c.name == bindparam("wanted"))
+_BY_ID = _COLUMNS.where(accounts.c.id == bindparam("wanted"))
+
+
+async def account_named(connection: AsyncConnection, name: str) -> Account:
+    """Raises NotFound."""
+    row = (await connection.execute(_BY_NAME, {"wanted": name})).first()
+    if row is None:
+        raise NotFound("account", name, (await connection.scalars(select(accounts.c.name))).all())
+    return _account(row)
+
+
+async def account_by_id(connection: AsyncConnection, account_id: str) -> Account | None:
+    row = (await connection.execute(_BY_ID, {"wanted": account_id})).first()
+    return None if row is None else _account(row)
+
+
+async def all_accounts(connection: AsyncConnection) -> Sequence[Account]:
+    """Sorted by name."""
+    return [_account(row) for row in (await connection.execute(_COLUMNS.order_by(accounts.c.name))).all()]
+
+
+async def accounts_of(connection: AsyncConnection, integration: str) -> Sequence[Account]:
+    """The accounts of one integration, sorted by name."""
+    query = _COLUMNS.where(accounts.c.integration == integration).order_by(accounts.c.name)
+    return [_account(row) for row in (await connection.execute(query)).all()]
+
+
+async def insert_account(
+    connection: AsyncConnection, account_id: str, name: str, integration: str, parameters: Mapping[str, str]
+) -> None:
+    """A new account, active, at version 1, with an empty row for its token."""
+    await connection.execute(
+        insert(accounts).values(
+            id=account_id,
+            name=name,
+            integration=integration,
+            parameters=json.dumps(dict(parameters)),
+            state=ACTIVE,
+            version=1,
+            created_at=db_now(),
+            updated_at=db_now(),
+        )
+    )
+    await connection.execute(
+        insert(tokens).values(account_id=account_id, state=ACTIVE, version=0, fence=0, lease_until=0.0, failures=0)
+    )
+
+
+async def bump_account(connection: AsyncConnection, account_id: str) -> int:
+    """Count a change of secrets or parameters: a revived account, at the version that is returned."""
+    await connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(version=accounts.c.version + 1, state=ACTIVE, cause=None, updated_at=db_now())
+    )
+    # The token was had with the old secrets: it is not given out again, and its successor is asked for at once.
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id)
+        .values(state=ACTIVE, access_expires_at=0.0, refresh_at=0.0, failures=0, last_error=None)
+    )
+    query = select(accounts.c.version).where(accounts.c.id == account_id)
+    version: int = (await connection.execute(query)).scalar_one()
+    return version
+
+
+async def set_account_state(connection: AsyncConnection, account_id: str, state: str, cause: str | None) -> None:
+    """Say whether an account can be used, and why not."""
+    await connection.execute(
+        update(accounts).where(accounts.c.id == account_id).values(state=state, cause=cause, updated_at=db_now())
+    )
+
+
+async def delete_account(connection: AsyncConnection, account_id: str) -> None:
+    """Delete an account and its token's row; the vault's records are the caller's."""
+    await connection.execute(delete(subject_bindings).where(subject_bindings.c.account_id == account_id))
+    await connection.execute(delete(accounts).where(accounts.c.id == account_id))
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        row.id,
+        row.name,
+        row.integration,
+        json.loads(row.parameters),
+        row.state,
+        row.cause,
+        row.version,
+        row.created_at,
+        row.updated_at,
+    )

@@ -1,0 +1,45 @@
+"""Which account an app's own end user (a subject) has behind an adapter."""
+
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.schema import accounts, subject_bindings
+
+_NAME = (
+    select(accounts.c.name)
+    .join(subject_bindings, subject_bindings.c.account_id == accounts.c.id)
+    .where(
+        subject_bindings.c.profile == bindparam("of_profile"),
+        subject_bindings.c.adapter == bindparam("of_adapter"),
+        subject_bindings.c.subject == bindparam("of_subject"),
+    )
+)
+
+
+async def account_of_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str) -> str | None:
+    """The name of the subject's account, or None."""
+    where = {"of_profile": profile, "of_adapter": adapter, "of_subject": subject}
+    name: str | None = (await connection.execute(_NAME, where)).scalar()
+    return name
+
+
+async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str, account_id: str) -> None:
+    """Bind, in place of what was bound before."""
+    module = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = module.insert(subject_bindings).values(
+        profile=profile, adapter=adapter, subject=subject, account_id=account_id
+    )
+    key = [subject_bindings.c.profile, subject_bindings.c.adapter, subject_bindings.c.subject]
+    await connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"account_id": account_id}))
+
+
+async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str) -> None:
+    """Forget a subject's binding."""
+    await connection.execute(
+        delete(subject_bindings).where(
+            subject_bindings.c.profile == profile,
+            subject_bindings.c.adapter == adapter,
+            subject_bindings.c.subject == subject,
+        )
+    )

@@ -1,0 +1,161 @@
+"""One database, SQLite or PostgreSQL: transactions that mean what they say, and a clock that all processes share."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from sqlalchemy import Double, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from storage.errors import DatabaseUnavailable
+from storage.migrate import upgrade
+
+BUSY_SECONDS = 10
+CONNECT_SECONDS = 10
+
+
+class db_now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
+    """Epoch seconds by the database's clock, at the moment the statement runs."""
+
+    type = Double()
+    inherit_cache = True
+    name = "db_now"
+
+
+@compiles(db_now, "sqlite")
+def _sqlite_now(element: db_now, compiler: Any, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(db_now, "postgresql")
+def _postgresql_now(element: db_now, compiler: Any, **kw: Any) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+
+
+class Database:
+    """Opens connections as they are needed; `url` is SQLAlchemy's, with an async driver.
+
+    Raises:
+        DatabaseUnavailable: the URL cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self.dialect = self.engine.dialect.name
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for statements that change nothing."""
+        with _unavailable(self.engine):
+            async with self.engine.connect() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed when the body ends well.
+
+        On SQLite it begins with the write lock (`BEGIN IMMEDIATE`): a read that a later write rests on cannot go stale.
+        """
+        with _unavailable(self.engine):
+            async with self.engine.connect() as connection:
+                await connection.execution_options(tieline_write=True)
+                async with connection.begin():
+                    yield connection
+
+    async def migrate(self) -> None:
+        """Bring the schema up to date; safe when several processes start at once.
+
+        Raises:
+            SchemaTooNew: a newer Tieline was here.
+            DatabaseUnavailable: it cannot be reached or written.
+        """
+        with _unavailable(self.engine):
+            await upgrade(self.engine)
+
+    async def dispose(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def _engine(url: str) -> AsyncEngine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUnavailable(
+            "TIELINE_DATABASE_URL is no database URL: write sqlite+aiosqlite:///PATH or "
+            "postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
+        ) from None
+    options: dict[str, Any] = {"timeout": BUSY_SECONDS}
+    if parsed.get_backend_name() == "postgresql":
+        options = {"timeout": CONNECT_SECONDS}
+    try:
+        engine = create_async_engine(parsed, connect_args=options, hide_parameters=True)
+    except (NoSuchModuleError, ModuleNotFoundError, ArgumentError):
+        raise DatabaseUnavailable(
+            f"TIELINE_DATABASE_URL names driver {parsed.drivername!r}: use sqlite+aiosqlite or postgresql+asyncpg"
+        ) from None
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    elif engine.dialect.name != "postgresql" or not engine.dialect.is_async:
+        raise DatabaseUnavailable(f"{parsed.drivername} is not supported: use sqlite+aiosqlite or postgresql+asyncpg")
+    return engine
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    """The driver's own transactions begin late and lose updates: take them over."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS}000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Any) -> None:
+        immediate = connection.get_execution_options().get("tieline_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextlib.contextmanager
+def _unavailable(engine: AsyncEngine) -> Iterator[None]:
+    """Tell a database that is away apart from a statement that is wrong; neither shows parameters or passwords."""
+    where = _shown(engine)
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseUnavailable(f"the database {where} cannot be reached: {error.strerror or 'no answer'}") from None
+    except DBAPIError as error:
+        fault = str(error.orig).splitlines()[0] if error.orig else "no answer"
+        if error.connection_invalidated or _is_about_reaching(fault) or type(error.orig).__name__ in _AWAY:
+            raise DatabaseUnavailable(f"the database {where} cannot be used: {_plain(fault)}") from None
+        raise
+
+
+_AWAY = ("InvalidPasswordError", "InvalidCatalogNameError", "CannotConnectNowError", "TooManyConnectionsError")
+
+
+_FAULTS = ("unable to open", "readonly", "database is locked", "disk", "not a database", "connect")
+
+
+def _is_about_reaching(fault: str) -> bool:
+    return any(
+        text in fault
+        for text in ("unable to open", "readonly", "database is locked", "disk", "not a database", "connect")
+    )
+
+
+def _plain(fault: str) -> str:
+    """Driver messages begin with a class name."""
+    return re.sub(r"^<class '[^']*'>: ", "", fault)
+
+
+def _shown(engine: AsyncEngine) -> str:
+    url = engine.url
+    return str(url.database) if engine.dialect.name == "sqlite" else f"{url.host or 'localhost'}/{url.database}"

@@ -1,0 +1,37 @@
+"""What can go wrong with what is stored. Messages name the thing and the next step, never a password or a secret."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class StorageError(Exception):
+    """The base of every error of this room."""
+
+
+class DatabaseUnavailable(StorageError):
+    """The database cannot be reached, opened or written."""
+
+
+class SchemaTooNew(StorageError):
+    """A newer Tieline has migrated this database."""
+
+
+class NotFound(StorageError):
+    """There is nothing of this kind under this name."""
+
+    def __init__(self, thing: str, name: str, known: Iterable[str] = ()) -> None:
+        self.thing = thing
+        self.name = name
+        self.known = tuple(sorted(known))
+        near = get_close_matches(name, self.known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self.known[:10]) or 'none'}"
+        super().__init__(f"there is no {thing} {name!r}; {hint}")
+
+
+class AlreadyExists(StorageError):
+    """The name is taken."""
+
+    def __init__(self, thing: str, name: str) -> None:
+        self.thing = thing
+        self.name = name
+        super().__init__(f"{thing} {name!r} exists already: choose another name, or change the existing one")

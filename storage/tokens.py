@@ -1,0 +1,181 @@
+"""The token state of each account: who may redeem, what was spent, what is in force. Times by the database's clock.
+
+Every function works in the caller's transaction, so that a state and the vault's record of it change together.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.database import db_now
+from storage.schema import token_hosts, tokens
+
+ACTIVE = "active"
+DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One row, and what the database's clock said when it was read. `version` 0 means that there was never a token."""
+
+    account_id: str
+    state: str
+    version: int
+    fence: int
+    lease_owner: str | None
+    lease_until: float
+    refresh_at: float | None
+    issued_at: float | None
+    access_expires_at: float | None
+    refresh_expires_at: float | None
+    attempt_id: str | None
+    attempt_started_at: float | None
+    attempt_fingerprint: str | None
+    failures: int
+    last_error: str | None
+    last_error_at: float | None
+    now: float
+
+    @property
+    def in_doubt(self) -> bool:
+        """An attempt was begun and nothing is known of its end."""
+        return self.attempt_id is not None and self.lease_until <= self.now
+
+
+_READ = select(tokens, db_now().label("now")).where(tokens.c.account_id == bindparam("wanted"))
+
+
+async def read_token(connection: AsyncConnection, account_id: str) -> TokenRow | None:
+    """The state of an account's token."""
+    row = (await connection.execute(_READ, {"wanted": account_id})).first()
+    return None if row is None else TokenRow(*row)
+
+
+async def claim_token(
+    connection: AsyncConnection,
+    account_id: str,
+    *,
+    seen_version: int,
+    owner: str,
+    lease: float,
+    attempt_id: str,
+    fingerprint: str | None,
+) -> int | None:
+    """Win the right to redeem, and write down the intent; returns the fence, or None if somebody else has it.
+
+    One statement. It moves `refresh_at` too: a claimed row is out of the way of whoever looks for due ones.
+    """
+    until = db_now() + literal(lease)
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.version == seen_version, tokens.c.lease_until <= db_now())
+        .values(
+            fence=tokens.c.fence + 1,
+            lease_owner=owner,
+            lease_until=until,
+            refresh_at=until,
+            attempt_id=attempt_id,
+            attempt_started_at=db_now(),
+            attempt_fingerprint=fingerprint,
+        )
+        .returning(tokens.c.fence)
+    )
+    fence: int | None = result.scalar()
+    return fence
+
+
+async def holds_lease(connection: AsyncConnection, account_id: str, fence: int) -> bool:
+    """Whether nobody has claimed the row since this fence was given out."""
+    current = await connection.scalar(select(tokens.c.fence).where(tokens.c.account_id == account_id))
+    return current == fence
+
+
+async def swap_token(
+    connection: AsyncConnection,
+    account_id: str,
+    fence: int,
+    *,
+    issued_at: float,
+    access_expires_at: float | None,
+    refresh_expires_at: float | None,
+    refresh_at: float | None,
+) -> int | None:
+    """Put a new token in force if the fence still holds; returns its version, and ends the lease."""
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.fence == fence)
+        .values(
+            state=ACTIVE,
+            version=tokens.c.version + 1,
+            issued_at=issued_at,
+            access_expires_at=access_expires_at,
+            refresh_expires_at=refresh_expires_at,
+            refresh_at=refresh_at,
+            **_NO_ATTEMPT,
+            failures=0,
+            last_error=None,
+            last_error_at=None,
+        )
+        .returning(tokens.c.version)
+    )
+    version: int | None = result.scalar()
+    return version
+
+
+async def release_token(connection: AsyncConnection, account_id: str, owner: str, fence: int) -> bool:
+    """End a lease of one's own, and the attempt with it; the token stays as it is."""
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.lease_owner == owner, tokens.c.fence == fence)
+        .values(**_NO_ATTEMPT)
+    )
+    return result.rowcount == 1
+
+
+async def record_failure(
+    connection: AsyncConnection, account_id: str, fence: int, *, error: str, again_in: float, dead: bool = False
+) -> bool:
+    """Note a failed attempt and end its lease; `again_in` seconds later it is due again. The token stays as it is."""
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.fence == fence)
+        .values(
+            **_NO_ATTEMPT,
+            state=DEAD if dead else tokens.c.state,
+            refresh_at=db_now() + literal(again_in),
+            failures=tokens.c.failures + 1,
+            last_error=error,
+            last_error_at=db_now(),
+        )
+    )
+    return result.rowcount == 1
+
+
+_NO_ATTEMPT = {
+    "lease_owner": None,
+    "lease_until": 0.0,
+    "attempt_id": None,
+    "attempt_started_at": None,
+    "attempt_fingerprint": None,
+}
+
+
+async def block_host(connection: AsyncConnection, host: str, seconds: float, reason: str) -> None:
+    """Keep every process from asking a token endpoint's host for a while; a longer block stays."""
+    module = sqlite if connection.dialect.name == "sqlite" else postgresql
+    until = db_now() + literal(seconds)
+    statement = module.insert(token_hosts).values(host=host, blocked_until=until, reason=reason)
+    changed = {"blocked_until": until, "reason": reason}
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[token_hosts.c.host], set_=changed, where=token_hosts.c.blocked_until < until
+        )
+    )
+
+
+async def host_block(connection: AsyncConnection, host: str) -> float:
+    """Seconds until a host may be asked again; 0 when it may be now."""
+    query = select(token_hosts.c.blocked_until - db_now()).where(token_hosts.c.host == host)
+    return max(0.0, await connection.scalar(query) or 0.0)

@@ -1,0 +1,1 @@
+"""A tour of the product against services on this machine: `python -m examples.demo`."""

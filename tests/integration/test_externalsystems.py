@@ -14,6 +14,7 @@ import pytest_asyncio
 from examples.externalsystems import Systems, serve
 from examples.externalsystems.accepted import BANK, CRM, GIPHY, SYSTEMS, TWITTER
 from examples.externalsystems.script import ScriptError, Step, parse_script
+from examples.externalsystems.tokens import TokenBook
 from tests.fixtures.waiting import until
 
 TOKEN_FORM = {"grant_type": "client_credentials"}
@@ -274,6 +275,19 @@ async def test_two_tenants_may_use_the_same_key(web: httpx2.AsyncClient, systems
         await web.post("/bank/transfers", json=order, headers=headers)
 
     assert systems.ledger.effects("same-key") == 2
+
+
+def test_a_token_serves_for_its_lifetime_and_no_longer() -> None:
+    now = 100.0
+    book = TokenBook("demo-token-", 60, clock=lambda: now)
+    token = book.issue("bank-dev")
+
+    now = 159.9
+    before = book.account_of(token)
+    now = 160.0
+    after = book.account_of(token)
+
+    assert (before, after) == ("bank-dev", None)
 
 
 # Flaky

@@ -85,6 +85,10 @@ class Unreadable(CredentialError):
     code = "unreadable"
 
 
+class UnbuildableRequest(AuthError, ValueError):
+    """A token request cannot be put together; the text names what is missing or wrong, never a value."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'crm'?`, or what is known, or nothing; to be put behind a message."""
     names = sorted(known)

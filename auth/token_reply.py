@@ -19,6 +19,9 @@ from auth.token_error import ErrorClass, TokenReplyError, classify, error_code, 
 from net.retry_after import retry_after
 
 MAX_RETRY_AFTER = 3600.0
+"""Seconds."""
+
+OPTIONAL_CAPTURES = frozenset({"expires_in", "expires_at", "refresh_token"})
 
 Headers = Sequence[tuple[str, str]]
 
@@ -34,6 +37,8 @@ class ReplyPaths:
     expires_at: str | None = "expires_at"
     scope: str | None = "scope"
     error: str | None = "error"
+    error_wins: bool = False
+    """Whether an error beside a token counts: when the definition says by itself how to find one."""
     captures: Mapping[str, str] = field(default_factory=dict)
     lifetime: float | None = None
     """Seconds that a token lives when its reply does not say."""
@@ -65,7 +70,7 @@ def parse_token_reply(status: int, headers: Headers, body: bytes, paths: ReplyPa
         _refuse(status, headers, data, paths)
     refresh_token = _text(_find(paths.refresh_token, data))
     token = _text(_find(paths.token, data))
-    if token is None:
+    if token is None or (paths.error_wins and error_code(_find(paths.error, data))):
         _refuse(status, headers, data, paths, refresh_token)
     lifetime = _lifetime(data, token, paths, requested_at)
     refresh_lifetime = _refresh_lifetime(data)
@@ -87,7 +92,8 @@ def read_step_reply(status: int, headers: Headers, body: bytes, paths: ReplyPath
     """
     data = read_body(headers, body)
     captured = read_captures(data, paths.captures)
-    if not 200 <= status < 300 or captured.keys() != paths.captures.keys():
+    missing = paths.captures.keys() - captured.keys() - OPTIONAL_CAPTURES
+    if not 200 <= status < 300 or missing or (paths.error_wins and error_code(_find(paths.error, data))):
         _refuse(status, headers, data, paths)
     return captured
 

@@ -1,0 +1,78 @@
+"""What every token request has in common, whatever asks for it."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit
+
+from auth.credential import OpenAccount
+from definitions.templates import Template
+from definitions.urls import encode_query_value, render_url
+from net.messages import OutboundRequest, TlsOptions
+
+MAX_BYTES = 256 * 1024
+"""Of a token endpoint's answer; the largest real ones (JWTs with many claims) stay below 64 KiB."""
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+
+
+def render_all(templates: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """Every template filled."""
+    return {name: Template.parse(text).render(texts) for name, text in templates.items()}
+
+
+def endpoint_url(template: str, texts: Mapping[str, str], query: Mapping[str, str]) -> str:
+    """The endpoint's URL with these parameters behind the ones that it has."""
+    url = render_url(template, texts)
+    pairs = "&".join(f"{encode_query_value(name)}={encode_query_value(value)}" for name, value in query.items())
+    return f"{url}{'&' if '?' in url else '?'}{pairs}" if pairs else url
+
+
+def form(fields: Mapping[str, str]) -> bytes:
+    """`application/x-www-form-urlencoded`."""
+    return urlencode(fields).encode()
+
+
+def token_request(
+    opened: OpenAccount, method: str, url: str, headers: Mapping[str, str], content: bytes = b"", media_type: str = ""
+) -> OutboundRequest:
+    """A request that follows no redirect, since a token endpoint that moves takes the secret with it."""
+    given = {name.lower() for name in headers}
+    defaults = {"Accept": JSON} | ({"Content-Type": media_type} if media_type else {})
+    return OutboundRequest(
+        method=method,
+        url=url,
+        headers=(
+            *((name, value) for name, value in defaults.items() if name.lower() not in given),
+            *headers.items(),
+        ),
+        content=content,
+        max_bytes=MAX_BYTES,
+        follow_redirects=False,
+        tls=tls_options(opened),
+        ports=frozenset({*opened.integration.ports, *_own_port(url)}),
+    )
+
+
+def tls_options(opened: OpenAccount) -> TlsOptions | None:
+    """The integration's certificate authority, and the account's client certificate."""
+    tls = opened.integration.tls
+    if tls is None:
+        return None
+    return TlsOptions(
+        ca_pem=tls.ca,
+        client_certificate_pem=_secret(opened, tls.client_certificate_secret),
+        client_key_pem=_secret(opened, tls.client_key_secret),
+    )
+
+
+def _secret(opened: OpenAccount, name: str | None) -> bytes | None:
+    secret = opened.secrets.get(name) if name else None
+    return secret.reveal().encode() if secret else None
+
+
+def _own_port(url: str) -> frozenset[int]:
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        return frozenset()
+    return frozenset() if port is None else frozenset({port})

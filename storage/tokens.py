@@ -53,6 +53,12 @@ async def read_token(connection: AsyncConnection, account_id: str) -> TokenRow |
     return None if row is None else TokenRow(*row)
 
 
+async def lock_token(connection: AsyncConnection, account_id: str) -> TokenRow | None:
+    """The same, unchanged by others until the transaction ends."""
+    row = (await connection.execute(_READ.with_for_update(), {"wanted": account_id})).first()
+    return None if row is None else TokenRow(*row)
+
+
 async def claim_token(
     connection: AsyncConnection,
     account_id: str,
@@ -135,14 +141,24 @@ async def release_token(connection: AsyncConnection, account_id: str, owner: str
 
 
 async def record_failure(
-    connection: AsyncConnection, account_id: str, fence: int, *, error: str, again_in: float, dead: bool = False
+    connection: AsyncConnection,
+    account_id: str,
+    fence: int,
+    *,
+    error: str,
+    again_in: float,
+    dead: bool = False,
+    in_doubt: bool = False,
 ) -> bool:
-    """Note a failed attempt and end its lease; `again_in` seconds later it is due again. The token stays as it is."""
+    """Note a failed attempt and end its lease; `again_in` seconds later it is due again. The token stays as it is.
+
+    `in_doubt` keeps the attempt: whoever claims next knows that the provider may have performed it.
+    """
     result = await connection.execute(
         update(tokens)
         .where(tokens.c.account_id == account_id, tokens.c.fence == fence)
         .values(
-            **_NO_ATTEMPT,
+            **(_NO_LEASE if in_doubt else _NO_ATTEMPT),
             state=DEAD if dead else tokens.c.state,
             refresh_at=db_now() + literal(again_in),
             failures=tokens.c.failures + 1,
@@ -153,13 +169,8 @@ async def record_failure(
     return result.rowcount == 1
 
 
-_NO_ATTEMPT = {
-    "lease_owner": None,
-    "lease_until": 0.0,
-    "attempt_id": None,
-    "attempt_started_at": None,
-    "attempt_fingerprint": None,
-}
+_NO_LEASE = {"lease_owner": None, "lease_until": 0.0}
+_NO_ATTEMPT = _NO_LEASE | {"attempt_id": None, "attempt_started_at": None, "attempt_fingerprint": None}
 
 
 async def block_host(connection: AsyncConnection, host: str, seconds: float, reason: str) -> None:

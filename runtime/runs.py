@@ -31,6 +31,7 @@ from definitions.integration import Integration
 from definitions.operation import HttpOperation, delivery_of
 from definitions.refs import CredentialRef
 from definitions.run import Call, Decision, Failure, RunResult, RunState, idempotency_key
+from runtime.codec import UndecodablePayload
 from runtime.history import Step, steps_of
 from workflows.attributes import ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
@@ -285,12 +286,11 @@ def _quoted(value: str) -> str:
 
 async def _summary(execution: WorkflowExecution) -> RunSummary:
     attributes = execution.typed_search_attributes
-    memo = await execution.memo()
     status = (execution.status or WorkflowExecutionStatus.RUNNING).name.lower()
     state = attributes.get(STATE) or status if status == "running" else status
     return RunSummary(
         id=execution.id,
-        summary=str(memo.get("summary", "")),
+        summary=await _memo_summary(execution),
         state="cancelled" if state == "canceled" else state,
         adapter=attributes.get(ADAPTER),
         profile=attributes.get(PROFILE),
@@ -299,6 +299,14 @@ async def _summary(execution: WorkflowExecution) -> RunSummary:
         started=execution.start_time,
         closed=execution.close_time,
     )
+
+
+async def _memo_summary(execution: WorkflowExecution) -> str:
+    """One run that another installation's keys encrypt must not hide the others."""
+    try:
+        return str((await execution.memo()).get("summary", ""))
+    except UndecodablePayload:
+        return "(encrypted with a key that is not here)"
 
 
 def _ended_badly(run_id: str, error: WorkflowFailureError) -> RunError:

@@ -1,0 +1,165 @@
+"""What an installation needs, looked at piece by piece; each fault with what to do about it. Changes nothing but the
+database's schema, which every start brings up to date."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from auth.keys import KeyringError
+from definitions.run import RunState
+from runtime.assembly import Stores, TemporalUnreachable, connect, open_stores
+from runtime.runs import RunFilter, Runs
+from runtime.settings import Settings, unknown_variables
+from runtime.temporal_binary import TemporalServerError
+from runtime.temporal_server import find_temporal
+from storage.accounts import ACTIVE
+from storage.errors import DatabaseUnavailable, StorageError
+from workflows.attributes import ALL
+
+POLLED_WITHIN = timedelta(minutes=2)
+"""A long poll lasts a minute: a worker that lives has asked for work since."""
+SHOWN = 5
+
+
+class State(StrEnum):
+    """How something was found."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Worth knowing; nothing is wrong."""
+    WRONG = "wrong"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `action` says what to do when it is not as it should be."""
+
+    subject: str
+    state: State
+    message: str
+    action: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Message and next step in one."""
+        return f"{self.message}: {self.action}" if self.action else self.message
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that can be looked at, in the order in which things rest on each other."""
+    findings = [Finding("settings", State.NOTE, warning) for warning in unknown_variables()]
+    try:
+        async with open_stores(settings) as stores:
+            findings.append(Finding("database", State.OK, f"reachable and migrated ({stores.database.dialect})"))
+            findings += [finding async for finding in _within(stores)]
+            findings += [finding async for finding in _temporal(stores)]
+    except KeyringError as error:
+        findings.append(Finding("keys", State.WRONG, str(error)))
+    except DatabaseUnavailable as error:
+        findings.append(Finding("database", State.UNREACHABLE, str(error), "check TIELINE_DATABASE_URL"))
+    except StorageError as error:
+        findings.append(Finding("database", State.WRONG, str(error)))
+    return findings
+
+
+async def _within(stores: Stores) -> AsyncIterator[Finding]:
+    wrapped = await stores.vault.records_by_key()
+    missing = sorted(wrapped.keys() - stores.keys.ids)
+    if missing:
+        lost = sum(wrapped[key] for key in missing)
+        yield Finding(
+            "keys",
+            State.WRONG,
+            f"{lost} secrets are encrypted with {', '.join(missing)}, which {stores.keys.origin} does not hold",
+            "put the key back, or save these secrets again",
+        )
+    else:
+        told = f"{len(stores.keys.ids)} in {stores.keys.origin}, primary {stores.keys.primary_id}"
+        yield Finding("keys", State.OK, told)
+    accounts = await stores.accounts.list()
+    for account in accounts:
+        if account.state != ACTIVE:
+            yield Finding(
+                f"account {account.name}",
+                State.WRONG,
+                f"{account.state.replace('_', ' ')}{f' ({account.cause})' if account.cause else ''}",
+                f"tieline accounts set-secrets {account.name}",
+            )
+    if all(account.state == ACTIVE for account in accounts):
+        yield Finding("accounts", State.OK, f"{len(accounts)}, none needs attention")
+
+
+async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
+    try:
+        address = find_temporal(stores.settings).address
+        client = await connect(stores, address)
+    except (TemporalServerError, TemporalUnreachable) as error:
+        yield Finding("temporal", State.UNREACHABLE, str(error))
+        return
+    yield Finding("temporal", State.OK, f"reachable at {address}, namespace {client.namespace}")
+    try:
+        yield await _search_attributes(client)
+        yield await _worker(client, stores.settings.task_queue)
+        async for finding in _waiting(client, stores.settings.task_queue):
+            yield finding
+    except RPCError as error:
+        yield Finding("temporal", State.UNREACHABLE, f"{address} stopped answering ({error.status.name.lower()})")
+
+
+async def _search_attributes(client: Client) -> Finding:
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    missing = [key.name for key in ALL if key.name not in listed.custom_attributes]
+    if not missing:
+        return Finding("search attributes", State.OK, "registered")
+    return Finding(
+        "search attributes", State.WRONG, f"missing: {', '.join(missing)}", "a worker registers them when it starts"
+    )
+
+
+async def _worker(client: Client, task_queue: str) -> Finding:
+    polled = [await _polled(client, task_queue, kind) for kind in (_WORKFLOWS, _ACTIVITIES)]
+    if all(polled):
+        return Finding("worker", State.OK, f"polls task queue {task_queue}")
+    return Finding(
+        "worker",
+        State.WRONG,
+        f"nobody polls task queue {task_queue}: runs wait",
+        "start one with `tieline worker`, or `tieline up`",
+    )
+
+
+async def _polled(client: Client, task_queue: str, kind: "TaskQueueType.ValueType") -> bool:
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
+        )
+    )
+    since = datetime.now(UTC) - POLLED_WITHIN
+    return any(poller.last_access_time.ToDatetime(tzinfo=UTC) >= since for poller in answer.pollers)
+
+
+async def _waiting(client: Client, task_queue: str) -> AsyncIterator[Finding]:
+    which = RunFilter(state=RunState.WAITING_FOR_DECISION)
+    found = [run async for run in Runs(client, task_queue).list(which, limit=SHOWN + 1)]
+    for run in found[:SHOWN]:
+        told = f"{run.summary} waits for a decision"
+        yield Finding(f"run {run.id}", State.WRONG, told, f"tieline runs show {run.id}")
+    if len(found) > SHOWN:
+        yield Finding("runs", State.WRONG, "more wait", "tieline runs list --state waiting_for_decision")
+    if not found:
+        yield Finding("runs", State.OK, "none waits for a decision")
+
+
+_WORKFLOWS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+_ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY

@@ -1,0 +1,120 @@
+"""Does an account work? Its integration's test call, made through the same path as every run's, without a run."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from activities.http import CallFailed, HttpActivities
+from auth.credential import Credential
+from auth.errors import AuthError
+from auth.resolver import CredentialResolver
+from definitions.integration import Integration
+from definitions.operation import Delivery, HttpOperation
+from definitions.refs import CredentialRef
+from definitions.run import Call, CallResult, Failure, idempotency_key
+from runtime.assembly import Stores, open_resolver
+
+
+class NothingToTest(AuthError):
+    """The integration declares no test call, or its accounts have nothing to renew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a test call ended."""
+
+    account: str
+    result: CallResult | None
+    failure: Failure | None
+
+    @property
+    def told(self) -> str:
+        """What happened, in a line."""
+        if self.failure is not None:
+            return self.failure.message
+        assert self.result is not None, "a test call ends with a result or a failure"
+        return f"answered {self.result.status}"
+
+    @property
+    def action(self) -> str | None:
+        """What to do about a failure."""
+        return self.failure.suggested_action if self.failure else None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "account": self.account,
+            "works": self.failure is None,
+            "status": self.result.status if self.result else self.failure.status if self.failure else None,
+            "failure": self.failure,
+        }
+
+
+async def try_account(stores: Stores, name: str) -> Outcome:
+    """Make the declared test call with this account.
+
+    Raises:
+        NothingToTest: the integration declares none.
+        NotFound: there is no such account.
+    """
+    account = await stores.accounts.get(name)
+    integration = await stores.definitions.integration(account.integration)
+    call = _test_call(integration, name)
+    async with open_resolver(stores) as (resolver, http):
+        try:
+            result = await HttpActivities(_ByAccount(resolver), http).make(call)
+        except CallFailed as error:
+            return Outcome(name, None, error.failure)
+    return Outcome(name, result, None)
+
+
+async def refresh_account(stores: Stores, name: str) -> dict[str, Any]:
+    """Fetch a new token for this account now.
+
+    Raises:
+        NothingToTest: its integration's authentication has no tokens to fetch.
+        CredentialError: the provider gave none.
+    """
+    account = await stores.accounts.get(name)
+    integration = await stores.definitions.integration(account.integration)
+    if not integration.auth.renews:
+        raise NothingToTest(
+            f"account {name!r}: integration {integration.key!r} uses {integration.auth.type}, which has no token to "
+            f"fetch; replace its secrets with tieline accounts set-secrets {name}"
+        )
+    async with open_resolver(stores) as (resolver, _):
+        credential = await resolver.renew(await resolver.resolve_account(name))
+    expires = credential.expires_at
+    return {
+        "account": name,
+        "token_version": credential.token_version,
+        "expires_at": None if expires is None else datetime.fromtimestamp(expires, UTC),
+    }
+
+
+class _ByAccount:
+    """Resolves to one account, whatever profiles bind; the reference's adapter holds its name."""
+
+    def __init__(self, resolver: CredentialResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(self, ref: CredentialRef) -> Credential:
+        return await self._resolver.resolve_account(ref.adapter)
+
+    async def renew(self, credential: Credential) -> Credential:
+        return await self._resolver.renew(credential)
+
+
+def _test_call(integration: Integration, account: str) -> Call:
+    if integration.test is None:
+        raise NothingToTest(
+            f"integration {integration.key!r} declares no test call: add one to its definition, for example "
+            "test: {method: GET, path: me}"
+        )
+    test = integration.test
+    return Call(
+        operation=HttpOperation(method=test.method, path=test.path, query=test.query, success=test.success),
+        credential=CredentialRef(adapter=account, profile="test"),
+        delivery=Delivery.SAFE,
+        idempotency_key=idempotency_key(f"test/{account}"),
+    )

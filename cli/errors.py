@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -52,7 +53,18 @@ STATUS_OF = {
     "runtime.runs.NotWaiting": Status.BAD_USE,
     "runtime.runs.RunError": Status.FAILED,
     "runtime.assembly.TemporalUnreachable": Status.UNREACHABLE,
+    "runtime.temporal_binary.TemporalServerError": Status.UNREACHABLE,
+    "runtime.search_attributes.SearchAttributesMissing": Status.FAILED,
+    "storage.errors.DatabaseUnavailable": Status.UNREACHABLE,
+    "storage.errors.StorageError": Status.BAD_USE,
+    "auth.keys.KeyringError": Status.BAD_USE,
+    "auth.secret.SecretError": Status.BAD_USE,
+    "auth.errors.UnknownProfile": Status.BAD_USE,
+    "auth.errors.UnknownAdapter": Status.BAD_USE,
+    "auth.errors.Unbound": Status.BAD_USE,
+    "auth.errors.NoSubject": Status.BAD_USE,
     "auth.errors.CredentialError": Status.FAILED,
+    "auth.vault.UnreadableRecord": Status.FAILED,
     "auth.errors.AuthError": Status.BAD_USE,
 }
 """By full class name, so that no room is imported just to be ready for its errors; a subclass inherits."""
@@ -64,7 +76,7 @@ def explain(error: BaseException) -> Complaint:
         return Complaint(str(error), error.status, error.details)
     if isinstance(error, typer.TyperException):
         return Complaint(_usage(error), Status.BAD_USE)
-    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+    if isinstance(error, (KeyboardInterrupt, typer.Abort, CancelledError)):
         return Complaint("interrupted", Status.INTERRUPTED)
     for name in _names(error):
         if name in SPECIAL:
@@ -128,6 +140,14 @@ def _run_failed(error: Any) -> Complaint:
     return Complaint(scrub("\n".join(lines)), Status.FAILED, details)
 
 
+def _definitions(error: Any) -> Complaint:
+    problems = [
+        {"thing": each.thing, "place": each.place, "source": each.source, "line": each.line, "message": str(each)}
+        for each in error.problems
+    ]
+    return Complaint(str(error), Status.BAD_USE, {"problems": problems})
+
+
 def _rpc(error: Any) -> Complaint:
     status = error.status.name
     if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
@@ -138,6 +158,7 @@ def _rpc(error: Any) -> Complaint:
 
 SPECIAL: dict[str, Callable[[Any], Complaint]] = {
     "runtime.runs.RunFailed": _run_failed,
+    "definitions.problems.DefinitionErrors": _definitions,
     "temporalio.service.RPCError": _rpc,
 }
 """Errors with more to tell than their text."""

@@ -5,17 +5,20 @@ Nothing here repeats a value, nor a piece of an argument that could be one.
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.errors import CliError
 
+if TYPE_CHECKING:
+    from definitions.fields import SecretField
+
 SecretsOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--secret",
         metavar="FIELD=SOURCE",
@@ -29,12 +32,13 @@ SOURCES = "env:VARIABLE, file:PATH or - (standard input)"
 Prompt = Callable[[str], str]
 
 
-def read_secrets(arguments: Sequence[str], fields: Collection[str], owner: str) -> dict[str, str]:
+def read_secrets(arguments: Sequence[str] | None, fields: Collection[str], owner: str) -> dict[str, str]:
     """The values of `FIELD=SOURCE` arguments; `owner` names whose fields they are, for messages.
 
     Raises:
         CliError: an unknown field, a field or standard input named twice, a plain value, a source that cannot be read.
     """
+    arguments = arguments or ()
     if sum(argument.endswith("=-") for argument in arguments) > 1:
         raise CliError("standard input can give one secret only: use env: or file: for the others")
     values: dict[str, str] = {}
@@ -64,6 +68,11 @@ def ask_for(fields: Sequence[str], owner: str, prompt: Prompt | None = None) -> 
     values = {field: (prompt or _prompt)(field) for field in fields}
     _remember(values.values())
     return values
+
+
+def required(fields: "Mapping[str, SecretField]") -> list[str]:
+    """The names of the fields that must have a value."""
+    return [name for name, field in fields.items() if not field.optional]
 
 
 def _split(argument: str, number: int, fields: Collection[str], owner: str) -> tuple[str, str]:

@@ -1,0 +1,64 @@
+"""The `tieline` program: all verbs in one place, and how each of them ends."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cli import accounts, call, definitions, keys, profiles, runs, server
+from cli.errors import Status, debug_trace, explain
+from cli.output import complain
+
+HELP = """Durable, authenticated calls to other people's systems.
+
+Exit status: 0 done · 1 the run, test or check failed · 2 bad use or invalid definition · 3 a server cannot be reached
+· 4 the run has not ended yet · 130 interrupted.
+"""
+
+
+def build() -> typer.Typer:
+    """The verbs, in the order in which a newcomer needs them."""
+    app = typer.Typer(
+        help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, pretty_exceptions_show_locals=False
+    )
+    app.callback()(_root)
+    for module in (server, definitions, accounts, profiles, call, runs, keys):
+        module.register(app)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the arguments say; returns the exit status. Raises nothing."""
+    command = typer.main.get_command(build())
+    try:
+        result = command.main(list(arguments) or ["--help"], prog_name="tieline", standalone_mode=False)
+        return int(result or Status.DONE)
+    except BrokenPipeError:
+        return Status.FAILED  # the reader of our output has gone: nobody is left to tell
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
+        trace = debug_trace(error)
+        if trace:
+            print(trace, file=sys.stderr)
+        complaint = explain(error)
+        complain(complaint, as_json=_wants_json(arguments))
+        return complaint.status
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"tieline {version_of('tieline')}")
+        raise typer.Exit
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Asked of the raw arguments, because errors in the arguments are told in this form too."""
+    for first, second in zip(arguments, [*arguments[1:], ""], strict=True):
+        if first in ("--output=json", "-ojson") or (first in ("--output", "-o") and second == "json"):
+            return True
+    return False

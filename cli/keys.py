@@ -1,0 +1,78 @@
+"""`tieline keys`: the keys that encrypt all secrets of this installation."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cli.errors import Status
+from cli.output import Output, OutputOption, Printer
+from cli.session import with_stores
+
+if TYPE_CHECKING:
+    from auth.vault import Rotation
+    from runtime.assembly import Stores
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    group = typer.Typer(help="The key-encryption keys of this installation.", no_args_is_help=True)
+    group.command("list")(list_keys)
+    group.command("rotate")(rotate)
+    app.add_typer(group, name="keys")
+
+
+def list_keys(output: OutputOption = Output.TABLE) -> None:
+    """List the keys by their ids, and how many records each of them wraps."""
+
+    async def look(stores: "Stores") -> list[dict[str, Any]]:
+        wrapped = await stores.vault.records_by_key()
+        return [
+            {
+                "id": kek_id,
+                "primary": kek_id == stores.keys.primary_id,
+                "held": kek_id in stores.keys.ids,
+                "records": wrapped.get(kek_id, 0),
+            }
+            for kek_id in sorted(stores.keys.ids | wrapped.keys())
+        ]
+
+    keys = with_stores(look)
+    printer = Printer(output)
+    if printer.json:
+        printer.document(keys)
+        return
+    rows = [(key["id"], _role(key), key["records"]) for key in keys]
+    printer.table(("KEY", "ROLE", "RECORDS"), rows, empty="There is no key.")
+
+
+def rotate(output: OutputOption = Output.TABLE) -> int:
+    """Make a new primary key and wrap every record with it. Interrupted, the next rotation finishes the work."""
+
+    async def turn(stores: "Stores") -> "Rotation":
+        if not await _unfinished(stores):
+            stores.keys.add_primary()
+        return await stores.vault.rotate()
+
+    rotation = with_stores(turn)
+    printer = Printer(output)
+    if printer.json:
+        printer.document(
+            {"key": rotation.key, "rewrapped": rotation.rewrapped, "unreadable": list(rotation.unreadable)}
+        )
+    else:
+        printer.line(f"key {rotation.key}: {rotation.rewrapped} records are wrapped with it now")
+        for record in rotation.unreadable:
+            printer.note(f"stored secret {record} cannot be read: restore its key, or save it again")
+    return Status.FAILED if rotation.unreadable else Status.DONE
+
+
+async def _unfinished(stores: "Stores") -> bool:
+    """Whether an earlier rotation was interrupted: records are left under a key that is primary no more."""
+    wrapped = await stores.vault.records_by_key()
+    return bool((wrapped.keys() & stores.keys.ids) - {stores.keys.primary_id})
+
+
+def _role(key: dict[str, Any]) -> str:
+    if key["primary"]:
+        return "primary"
+    return "for what was written before" if key["held"] else "missing: put it back, or restore its backup"

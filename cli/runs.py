@@ -1,0 +1,205 @@
+"""`tieline runs`: what ran, what waits, and what somebody decides about it."""
+
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.arguments import json_value, moment
+from cli.errors import CliError
+from cli.output import Output, OutputOption, Printer, ago
+from cli.session import Session, with_runs
+from cli.waiting import waits_because
+
+if TYPE_CHECKING:
+    from definitions.run import Decision
+    from runtime.history import Step
+    from runtime.runs import RunFilter, RunSummary
+
+ACTIONS = ("retry", "skip", "fail")
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or enough of its beginning.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    group = typer.Typer(help="List, read, decide about and cancel runs.", no_args_is_help=True)
+    group.command("list")(list_runs)
+    group.command("show")(show)
+    group.command("decide")(decide)
+    group.command("cancel")(cancel)
+    app.add_typer(group, name="runs")
+
+
+def list_runs(
+    state: Annotated[str | None, typer.Option(help="Such as running, waiting_for_decision, completed, failed.")] = None,
+    adapter: Annotated[str | None, typer.Option()] = None,
+    profile: Annotated[str | None, typer.Option()] = None,
+    definition: Annotated[str | None, typer.Option(help="Key of the integration.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Started since: 1h, 7d, or a date.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Started until.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List runs, the newest first."""
+    now = datetime.now(UTC)
+    which = _filter(state, adapter, profile, definition, since, until, now)
+
+    async def found(session: Session) -> "list[RunSummary]":
+        return [run async for run in session.runs.list(which, limit=limit)]
+
+    runs = with_runs(found)
+    printer = Printer(output)
+    if printer.json:
+        printer.document([as_json(run) for run in runs])
+        return
+    rows = [(run.id, run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago") for run in runs]
+    printer.table(("RUN", "STATE", "WHAT", "STARTED"), rows, empty="No run fits. Start one: tieline call --help")
+
+
+def show(run: RunArgument, output: OutputOption = Output.TABLE) -> None:
+    """Show a run and its history."""
+
+    async def look(session: Session) -> "tuple[RunSummary, Sequence[Step]]":
+        return await session.runs.show(await full_id(session, run))
+
+    summary, steps = with_runs(look)
+    printer = Printer(output)
+    if printer.json:
+        printer.document({**as_json(summary), "history": [_step_as_json(step) for step in steps]})
+        return
+    _print_run(printer, summary, steps)
+
+
+def decide(
+    run: RunArgument,
+    action: Annotated[
+        str, typer.Argument(metavar="retry|skip|fail", help="Send again, end with a value, or end failed.")
+    ],
+    why: Annotated[str, typer.Option(help="Stands in the run's history.")],
+    who: Annotated[str | None, typer.Option(help="Who decides.", show_default="the user of this machine")] = None,
+    value: Annotated[
+        str | None, typer.Option(metavar="JSON|@FILE", help="With skip: what the run returns instead of an answer.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Decide about a run that waits: its outcome is unknown, or its final error parked it."""
+    decision = _decision(action, who, why, value)
+
+    async def tell(session: Session) -> str:
+        run_id = await full_id(session, run)
+        await session.runs.decide(run_id, decision)
+        return run_id
+
+    run_id = with_runs(tell)
+    printer = Printer(output)
+    if printer.json:
+        printer.document({"run": run_id, "decision": decision})
+    else:
+        printer.line(f"{run_id}: {action}, decided by {decision.who}")
+
+
+def cancel(run: RunArgument, output: OutputOption = Output.TABLE) -> None:
+    """Cancel a run. What was already sent stays sent."""
+
+    async def stop(session: Session) -> str:
+        run_id = await full_id(session, run)
+        await session.runs.cancel(run_id)
+        return run_id
+
+    run_id = with_runs(stop)
+    printer = Printer(output)
+    if printer.json:
+        printer.document({"run": run_id, "cancel": "requested"})
+    else:
+        printer.line(f"{run_id}: cancellation requested")
+
+
+async def full_id(session: Session, given: str) -> str:
+    """The id that a beginning of it stands for.
+
+    Raises:
+        CliError: several runs begin so.
+        RunNotFound: none does.
+    """
+    from runtime.run_ids import AmbiguousRun, find_run_id
+
+    try:
+        return await find_run_id(session.client, given)
+    except AmbiguousRun as error:
+        raise CliError(str(error)) from None
+
+
+def as_json(run: "RunSummary") -> dict[str, Any]:
+    """A run as programs read it."""
+    return {field: getattr(run, field) for field in type(run).__dataclass_fields__}
+
+
+def _step_as_json(step: "Step") -> dict[str, Any]:
+    return {"at": step.at, "what": step.what, "failure": step.failure}
+
+
+def _print_run(printer: Printer, run: "RunSummary", steps: "Sequence[Step]") -> None:
+    fields = {**as_json(run), "state": run.state.replace("_", " ")}
+    printer.fields(fields)
+    printer.line()
+    for step in steps:
+        printer.line(f"{step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.what}")
+    because = waits_because(run, steps)
+    if because:
+        printer.line()
+    for line in because:
+        printer.line(line)
+
+
+def _decision(action: str, who: str | None, why: str, value: str | None) -> "Decision":
+    from pydantic import ValidationError
+
+    from cli.arguments import validation_fault
+    from definitions.run import Decision
+
+    if action not in ACTIONS:
+        raise CliError(f"{action!r} is no decision: give one of {', '.join(ACTIONS)}")
+    if value is not None and action != "skip":
+        raise CliError(f"--value belongs to skip: {action} returns no value")
+    answer = None if value is None else json_value("--value", value)
+    try:
+        return Decision.model_validate({"action": action, "who": who or _user(), "why": why, "value": answer})
+    except ValidationError as error:
+        raise validation_fault(error, {"who": "--who", "why": "--why", "value": "--value"}) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        raise CliError("this machine has no name for the user: say who decides with --who") from None
+
+
+def _filter(
+    state: str | None,
+    adapter: str | None,
+    profile: str | None,
+    definition: str | None,
+    since: str | None,
+    until: str | None,
+    now: datetime,
+) -> "RunFilter":
+    from auth.errors import suggestion
+    from runtime.runs import STATES, RunFilter
+
+    wanted = state.replace(" ", "_").replace("-", "_").lower() if state else None
+    if wanted is not None and wanted not in STATES:
+        raise CliError(
+            f"--state {state!r}: there is no such state.{suggestion(wanted, STATES)} All: {', '.join(STATES)}"
+        )
+    return RunFilter(
+        state=wanted,
+        adapter=adapter,
+        profile=profile,
+        definition=definition,
+        since=moment("--since", since, now) if since else None,
+        until=moment("--until", until, now) if until else None,
+    )

@@ -40,14 +40,6 @@ def jwt_lifetime(token: str, now: float) -> float | None:
     return instant_lifetime(claims.get("exp"), now) if isinstance(claims, dict) else None
 
 
-def refresh_at(issued_at: float, lifetime: float, spread: float) -> float:
-    """When to renew ahead of expiry: after 70 to 85 % of the lifetime, so that a bulk import does not renew at once.
-
-    `spread` in [0, 1) is a stable hash of the account.
-    """
-    return issued_at + lifetime * (0.70 + 0.15 * spread)
-
-
 def _sane(seconds: float) -> float | None:
     return seconds if 1 <= seconds <= LONGEST else None
 

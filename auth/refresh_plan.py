@@ -4,8 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from auth.token_error import ErrorClass
+
 MARGIN = 60.0
 """Seconds before its expiry from which a token is renewed on demand; a tenth of the lifetime for short-lived ones."""
+
+SHORTEST_AHEAD = 300.0
+"""Seconds. Tokens that live shorter are renewed on demand only."""
 
 TRAVEL = 5.0
 """Seconds before its expiry from which a token is not given out at all: it would expire on its way."""
@@ -71,9 +76,8 @@ class Step(Enum):
 
 def next_step(standing: Standing, rejected_version: int | None = None) -> Step:
     """Decide for one caller; `rejected_version` is the version that the provider's API just refused."""
-    refused = rejected_version is not None and standing.version <= rejected_version
-    valid = not refused and standing.lasts(TRAVEL)
-    if not refused and standing.lasts(MARGIN):
+    valid = still_valid(standing, rejected_version)
+    if valid and standing.lasts(MARGIN):
         return Step.USE
     if not standing.alive:
         return Step.USE if valid else Step.GIVE_UP
@@ -82,6 +86,31 @@ def next_step(standing: Standing, rejected_version: int | None = None) -> Step:
     return Step.REDEEM
 
 
+def still_valid(standing: Standing, rejected_version: int | None = None) -> bool:
+    """Whether the stored token can be given out at all, though it may be time to renew it."""
+    refused = rejected_version is not None and standing.version <= rejected_version
+    return not refused and standing.lasts(TRAVEL)
+
+
+def due_at(
+    account_id: str, issued_at: float, expires_at: float | None, refresh_expires_at: float | None
+) -> float | None:
+    """When to renew ahead: after 70 to 85 % of the time that is left to the token or to its refresh token.
+
+    The share is a stable hash of the account, so that a bulk import does not renew at once. None: on demand only.
+    """
+    known = [instant - issued_at for instant in (expires_at, refresh_expires_at) if instant is not None]
+    lifetime = min(known, default=0.0)
+    return issued_at + lifetime * (0.70 + 0.15 * spread(account_id)) if lifetime >= SHORTEST_AHEAD else None
+
+
 def spread(account_id: str) -> float:
     """A stable hash of the account in [0, 1)."""
     return int.from_bytes(hashlib.sha256(account_id.encode()).digest()[:6], "big") / 2**48
+
+
+def again_in(class_: ErrorClass, failures: int, retry_after: float | None) -> float:
+    """Seconds after which a failed renewal is due again, `failures` having gone before."""
+    if retry_after is not None:
+        return max(retry_after, 1.0)
+    return float(min(30 * 2 ** min(failures, 7), 3600)) if class_ is ErrorClass.TRANSIENT else 3600.0

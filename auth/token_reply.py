@@ -51,9 +51,11 @@ class TokenReply:
     """A token as it was issued. `refresh_token` is None when the reply brought none: the previous one stays valid."""
 
     token: str = field(repr=False)
+    issued_at: float
+    """Epoch seconds, before the request was sent."""
     refresh_token: str | None = field(default=None, repr=False)
     expires_at: float | None = None
-    """Epoch seconds, counted from before the request was sent; None when nobody knows."""
+    """Epoch seconds; None when nobody knows."""
     refresh_expires_at: float | None = None
     scope: str | None = None
     captured: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -76,6 +78,7 @@ def parse_token_reply(status: int, headers: Headers, body: bytes, paths: ReplyPa
     refresh_lifetime = _refresh_lifetime(data)
     return TokenReply(
         token=token,
+        issued_at=requested_at,
         refresh_token=refresh_token,
         expires_at=None if lifetime is None else requested_at + lifetime,
         refresh_expires_at=None if refresh_lifetime is None else requested_at + refresh_lifetime,

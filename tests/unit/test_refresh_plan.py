@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.expiry import refresh_at
-from auth.refresh_plan import Standing, Step, Timing, next_step, spread
+from auth.refresh_plan import Standing, Step, Timing, again_in, due_at, next_step
+from auth.token_error import ErrorClass
 
 NOW = 1_780_000_000.0
 FRESH = Standing(now=NOW, version=3, has_token=True, issued_at=NOW - 600, expires_at=NOW + 3000)
@@ -81,5 +81,26 @@ def test_a_lease_outlives_all_that_is_done_under_it() -> None:
 
 @given(account=st.uuids().map(str), lifetime=st.floats(min_value=300, max_value=1e6))
 def test_renewal_ahead_is_spread_over_15_percent_of_the_lifetime(account: str, lifetime: float) -> None:
-    due = refresh_at(NOW, lifetime, spread(account)) - NOW
-    assert 0.699 * lifetime <= due <= 0.851 * lifetime
+    due = due_at(account, NOW, NOW + lifetime, None)
+    assert due is not None
+    assert 0.699 * lifetime <= due - NOW <= 0.851 * lifetime
+
+
+def test_renewal_ahead_is_spread_evenly() -> None:
+    shares = sorted(((due_at(f"account-{n}", 0.0, 1000.0, None) or 0.0) - 700) / 150 for n in range(1000))
+    assert [round(shares[n], 1) for n in (100, 500, 900)] == [0.1, 0.5, 0.9]
+
+
+def test_a_refresh_token_that_ends_first_is_renewed_before_it_does() -> None:
+    assert (due_at("a", NOW, NOW + 7200, NOW + 1000) or 0.0) < NOW + 851
+
+
+@pytest.mark.parametrize("expires_at", [None, NOW + 299])
+def test_tokens_of_unknown_or_short_life_are_renewed_on_demand_only(expires_at: float | None) -> None:
+    assert due_at("a", NOW, expires_at, None) is None
+
+
+def test_a_failed_renewal_is_due_again_later_each_time_and_as_the_provider_says() -> None:
+    assert [again_in(ErrorClass.TRANSIENT, failures, None) for failures in (0, 1, 2, 50)] == [30, 60, 120, 3600]
+    assert again_in(ErrorClass.TRANSIENT, 5, 120.0) == 120
+    assert again_in(ErrorClass.CONFIGURATION, 0, None) == 3600

@@ -1,0 +1,156 @@
+"""What happens under one claim: ask for a token, store the answer, put it in force.
+
+    claim ─► send ─► store the raw answer ─► read it ─► swap (fenced) ─► the lease ends
+              │                                │
+              └── lost ─► once more, at once   └── refused ─► note it, the lease ends; the stored token stays
+
+The refresh token that is spent here may be the account's only one. So nothing in between may lose its heir: not a
+crash (the raw answer is stored first), not a parser, not a locked database (storing is tried while the lease lasts),
+and not a slower process that wakes up late (the fence).
+"""
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth.credential import OpenAccount
+from auth.errors import UnbuildableRequest
+from auth.refresh_plan import Timing
+from auth.refusal import LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
+from auth.token_error import ErrorClass, TokenReplyError
+from auth.token_record import PendingReplies, RawReply, kept_headers
+from auth.token_reply import TokenReply
+from auth.token_sources import TokenSource, token_sources
+from auth.token_store import Claim, TokenStore
+from definitions.templates import TemplateError
+from definitions.urls import UrlError
+from net.client import GuardedClient
+from net.errors import NetError
+from net.targets import parse_target
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+UNBUILDABLE = (UnbuildableRequest, TemplateError, UrlError, UnicodeError)
+"""What a source raises when the definition or a value makes no request."""
+
+T = TypeVar("T")
+
+
+class Redemption:
+    """Carries out one claim; a new one for each. `taken_at`: monotonic, before the claim was made."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: TokenStore,
+        http: GuardedClient,
+        timing: Timing,
+        opened: OpenAccount,
+        claim: Claim,
+        taken_at: float,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._http = http
+        self._timing = timing
+        self._opened = opened
+        self._claim = claim
+        self._taken_at = taken_at
+        self._host = ""
+
+    async def run(self) -> Refusal | None:
+        """Redeem and persist. None: there is a new token, or somebody else changed the row; look again.
+
+        Raises:
+            DatabaseUnavailable: storing was tried until the lease ended.
+        """
+        outcome: TokenReply | Refusal | None = None
+        for source in token_sources(self._opened, self._claim.seen.token):
+            outcome = await self._redeem(source)
+            if isinstance(outcome, TokenReply):
+                await self._put_in_force(source, outcome)
+                return None
+            if outcome.class_ is not ErrorClass.PERMANENT_GRANT:
+                break
+        assert isinstance(outcome, Refusal), "a claim is made for at least one source"
+        return outcome if await self._note(outcome) else None
+
+    async def _redeem(self, source: TokenSource) -> TokenReply | Refusal:
+        taken_over = self._claim.seen.row.in_doubt
+        if taken_over and (recovered := await self._recovered(source)):
+            return recovered
+        outcome = await self._ask(source)
+        if source.spends is None or isinstance(outcome, TokenReply):
+            return outcome if isinstance(outcome, TokenReply) else dataclasses.replace(outcome, in_doubt=False)
+        in_doubt = taken_over or outcome.in_doubt
+        if outcome.in_doubt and not taken_over:
+            # Providers forgive a refresh token that is spent twice for seconds only: ask again at once or never.
+            outcome = await self._ask(source)
+        if isinstance(outcome, TokenReply):
+            return outcome
+        if outcome.class_ is ErrorClass.PERMANENT_GRANT:
+            return dataclasses.replace(outcome, code=LOST_REPLY if in_doubt else outcome.code)
+        return dataclasses.replace(outcome, in_doubt=in_doubt and outcome.refresh_token is None)
+
+    async def _ask(self, source: TokenSource) -> TokenReply | Refusal:
+        """All requests of a source within one deadline; each answer is stored before anything is made of it."""
+        replies: tuple[RawReply, ...] = ()
+        ends = time.monotonic() + self._timing.deadline
+        try:
+            while (request := source.next_request(replies)) is not None:
+                self._host = parse_target(request.url).authority
+                requested_at = self._claim.seen.row.now + time.monotonic() - self._taken_at
+                left = max(ends - time.monotonic(), 0.001)
+                answer = await self._http.send(dataclasses.replace(request, deadline=left))
+                reply = RawReply(answer.status, kept_headers(answer.headers), answer.body, requested_at)
+                replies = (*replies, reply)
+                if 200 <= answer.status < 300:
+                    await self._keep(PendingReplies(source.name, self._claim.seen.basis, replies))
+            return source.read(replies)
+        except TokenReplyError as error:
+            return of_reply(error)
+        except NetError as error:
+            return of_net_error(error)
+        except UNBUILDABLE as error:
+            return of_unbuildable(error)
+
+    async def _recovered(self, source: TokenSource) -> TokenReply | None:
+        """The token in the answers that an earlier holder stored and did not live to put in force."""
+        pending = await self._store.pending(self._claim)
+        if pending is None or (pending.source, pending.basis) != (source.name, self._claim.seen.basis):
+            return None
+        try:
+            return source.read(pending.replies) if source.next_request(pending.replies) is None else None
+        except (TokenReplyError, *UNBUILDABLE):
+            return None
+
+    async def _keep(self, pending: PendingReplies) -> None:
+        await self._persist(lambda connection: self._store.keep(connection, self._claim, pending))
+
+    async def _put_in_force(self, source: TokenSource, reply: TokenReply) -> None:
+        await self._persist(lambda connection: self._store.swap(connection, self._claim, source.spends, reply))
+
+    async def _note(self, refusal: Refusal) -> bool:
+        return await self._persist(
+            lambda connection: self._store.fail(connection, self._claim, self._opened, refusal, self._host)
+        )
+
+    async def _persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `act` in a transaction, again and again while the database is away and the lease lasts."""
+        ends = self._taken_at + self._timing.lease
+        while True:
+            try:
+                async with self._database.write() as connection:
+                    return await act(connection)
+            except DatabaseUnavailable as error:
+                logger.warning("account %r: its token could not be stored yet: %s", self._opened.account.name, error)
+                if time.monotonic() >= ends:
+                    raise
+            await asyncio.sleep(self._timing.poll)

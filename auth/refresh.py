@@ -1,0 +1,239 @@
+"""The one path to a valid token, whoever needs it: a call, a sweep, a person who presses "refresh now".
+
+At most one process redeems for an account at a time: it holds a lease on the account's row. Everybody else waits and
+reads what it stored; nobody redeems without the lease. The decisions stand in `auth.refresh_plan`, what is done under
+the lease in `auth.redemption`.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auth.credential import OpenAccount
+from auth.errors import CredentialError, Misconfigured, TokenUnavailable, Unbound, Unreadable
+from auth.redemption import UNBUILDABLE, Redemption
+from auth.refresh_plan import Step, Timing, next_step, still_valid
+from auth.refusal import credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
+from auth.token_sources import TokenSource, basis, token_sources
+from auth.token_store import HostBlocked, Seen, TokenStore
+from auth.vault import UnreadableRecord, Vault
+from net.client import GuardedClient
+from net.errors import NetError
+from net.targets import parse_target
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.tokens import TokenRow
+
+REDEMPTIONS_PER_CALL = 2
+"""A recovered answer may turn out to have expired while it lay there; then one more is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """A token in force. Times in epoch seconds by the database's clock, `now` being when it was read."""
+
+    version: int
+    token: str = field(repr=False)
+    captured: Mapping[str, str] = field(repr=False)
+    expires_at: float | None
+    now: float
+
+
+class Refresher:
+    """Gets tokens for accounts; one for each process."""
+
+    def __init__(self, database: Database, vault: Vault, http: GuardedClient, timing: Timing | None = None) -> None:
+        self._database = database
+        self._store = TokenStore(database, vault)
+        self._http = http
+        self._timing = timing or Timing()
+        self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
+        self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
+
+    async def ensure(self, opened: OpenAccount, rejected_version: int | None = None) -> TokenState:
+        """A valid token, renewed first if need be.
+
+        `rejected_version` is the version that the provider's API just refused: it is not given out again, and however
+        many callers bring it, it is renewed once.
+
+        Raises:
+            CredentialError: there is none; says whether asking again can help, and who must do what.
+        """
+        try:
+            return await self._ensure(opened, rejected_version)
+        except DatabaseUnavailable as error:
+            raise _store_away(opened, error) from None
+        except UnreadableRecord as error:
+            raise Unreadable(
+                f"account {opened.account.name!r}: {error}",
+                account=opened.account.name,
+                action="restore the key, or save the account's secrets again: "
+                f"tieline accounts set-secrets {opened.account.name}",
+            ) from None
+
+    async def drain(self) -> None:
+        """Wait until no redemption of this process is under way: before its clients are closed."""
+        while self._redemptions:
+            await asyncio.wait(self._redemptions.values())
+
+    async def _ensure(self, opened: OpenAccount, rejected: int | None) -> TokenState:
+        ends = time.monotonic() + self._timing.wait
+        seen = await self._look(opened)
+        entered, redemptions = seen.row.now, 0
+        while (step := next_step(seen.standing, rejected)) is not Step.USE:
+            error: CredentialError | None = None
+            if step is Step.GIVE_UP:
+                raise needs_reconnect(from_stored(seen.row.last_error or "").code, opened)
+            if step is Step.REDEEM and redemptions < REDEMPTIONS_PER_CALL:
+                redemptions += 1
+                error = await self._shared_redemption(opened, seen)
+            elif time.monotonic() < ends:
+                await self._pause(opened.account.id)
+            else:
+                error = _still_waiting(opened, seen.row)
+            seen = await self._look(opened)
+            if error := error or _failed_since(entered, seen.row, opened):
+                return self._make_do(seen, rejected, error)
+        return _state(seen)
+
+    def _make_do(self, seen: Seen, rejected: int | None, error: CredentialError) -> TokenState:
+        """What was not renewed in time may still be good for this call."""
+        if still_valid(seen.standing, rejected):
+            return _state(seen)
+        raise error
+
+    async def _look(self, opened: OpenAccount) -> Seen:
+        seen = await self._store.look(opened.account.id, basis(opened))
+        if seen is None:
+            raise Unbound(
+                f"account {opened.account.name!r} was deleted",
+                account=opened.account.name,
+                action=f"create it again: tieline accounts create {opened.account.name} --integration KEY",
+            )
+        return seen
+
+    async def _pause(self, account_id: str) -> None:
+        """Until it is worth looking again: sooner when the one who redeems is in this process."""
+        own = self._redemptions.get(account_id)
+        if own is None:
+            await asyncio.sleep(self._timing.poll)
+        else:
+            await asyncio.wait({own}, timeout=self._timing.poll)
+
+    async def _shared_redemption(self, opened: OpenAccount, seen: Seen) -> CredentialError | None:
+        """Redeem, or share in the redemption that this process is making for the account already.
+
+        It runs as a task of its own, so that a caller who is cancelled does not take it along: a refresh token that is
+        spent must be followed by its heir. The caller who began it is let go when that is stored.
+        """
+        account_id = opened.account.id
+        if running := self._redemptions.get(account_id):
+            return await asyncio.shield(running)
+        task = asyncio.create_task(self._redeem(opened, seen), name=f"redeem {account_id}")
+        self._redemptions[account_id] = task
+        task.add_done_callback(lambda done: self._ended(account_id, done))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await _outlast(task)
+            raise
+
+    def _ended(self, account_id: str, task: asyncio.Task[CredentialError | None]) -> None:
+        self._redemptions.pop(account_id, None)
+        if not task.cancelled():
+            task.exception()  # seen, even when every caller is gone
+
+    async def _redeem(self, opened: OpenAccount, seen: Seen) -> CredentialError | None:
+        """Claim and redeem. None: look again, there is a new token or somebody else was first."""
+        source = next(iter(token_sources(opened, seen.token)), None)
+        if source is None:
+            return _no_source(opened)
+        try:
+            host = _host_of(source)
+        except UNBUILDABLE as error:
+            return credential_error(of_unbuildable(error), opened)
+        except NetError as error:
+            return credential_error(of_net_error(error), opened)
+        taken_at = time.monotonic()
+        claim = await self._store.claim(
+            seen,
+            owner=self._owner,
+            lease=self._timing.lease,
+            attempt=uuid.uuid4().hex,
+            spends=source.spends,
+            host=host,
+        )
+        if claim is None:
+            return None
+        if isinstance(claim, HostBlocked):
+            return _blocked(opened, host, claim.seconds)
+        redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, taken_at)
+        refusal = await redemption.run()
+        return credential_error(refusal, opened) if refusal else None
+
+
+async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
+    """Wait for a task to end, whatever else is cancelled meanwhile; its deadline is shorter than its lease."""
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            continue
+
+
+def _host_of(source: TokenSource) -> str:
+    request = source.next_request(())
+    assert request is not None, "a source begins with a request"
+    return parse_target(request.url).authority
+
+
+def _state(seen: Seen) -> TokenState:
+    assert seen.token is not None, "a standing without token is never used"
+    row = seen.row
+    return TokenState(row.version, seen.token.token, seen.token.captured, row.access_expires_at, row.now)
+
+
+def _failed_since(entered: float, row: TokenRow, opened: OpenAccount) -> CredentialError | None:
+    """The failure of the redemption that this caller waited for: one attempt answers everybody who waits."""
+    if row.last_error is None or row.last_error_at is None or row.last_error_at < entered:
+        return None
+    return credential_error(from_stored(row.last_error), opened)
+
+
+def _blocked(opened: OpenAccount, host: str, seconds: float) -> TokenUnavailable:
+    return TokenUnavailable(
+        f"account {opened.account.name!r}: the token endpoint at {host} asked not to be called for a while",
+        action="nothing: it is asked again when it allows it",
+        account=opened.account.name,
+        retry_after=seconds,
+    )
+
+
+def _still_waiting(opened: OpenAccount, row: TokenRow) -> TokenUnavailable:
+    return TokenUnavailable(
+        f"account {opened.account.name!r}: its token is being renewed and that takes long",
+        action="nothing: it is asked again after a wait",
+        account=opened.account.name,
+        retry_after=max(row.lease_until - row.now, 0.0) or None,
+    )
+
+
+def _store_away(opened: OpenAccount, error: DatabaseUnavailable) -> TokenUnavailable:
+    return TokenUnavailable(
+        f"account {opened.account.name!r}: {error}",
+        action="bring the database back: tieline doctor",
+        account=opened.account.name,
+    )
+
+
+def _no_source(opened: OpenAccount) -> Misconfigured:
+    integration = opened.integration
+    return Misconfigured(
+        f"integration {integration.key!r}: nothing here gets tokens for its auth ({integration.auth.type}) yet",
+        action="use another grant: tieline integrations show " + integration.key,
+        account=opened.account.name,
+    )

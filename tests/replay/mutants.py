@@ -1,0 +1,39 @@
+"""Workflows under the product's name that schedule their commands differently: the corpus must refuse each."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from definitions.run import Call, CallResult, Failure, RunResult, RunState
+
+from workflows.run import RunWorkflow
+
+
+@workflow.defn(name="tieline.run")
+class WaitsBeforeItCalls(RunWorkflow):
+    @workflow.run
+    async def run(self, call: Call) -> RunResult:
+        await workflow.sleep(1)
+        return await super().run(call)
+
+
+@workflow.defn(name="tieline.run")
+class CallsTwice(RunWorkflow):
+    @workflow.run
+    async def run(self, call: Call) -> RunResult:
+        return await super().run(call)
+
+    async def _call(self, call: Call, time_left: timedelta) -> CallResult | Failure:
+        await super()._call(call, time_left)
+        return await super()._call(call, time_left)
+
+
+@workflow.defn(name="tieline.run")
+class AsksWithoutShowing(RunWorkflow):
+    @workflow.run
+    async def run(self, call: Call) -> RunResult:
+        return await super().run(call)
+
+    def _show(self, state: RunState, because: Failure) -> None:
+        pass

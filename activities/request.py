@@ -1,6 +1,5 @@
 """From an operation and a credential to the one request that goes out."""
 
-import dataclasses
 from urllib.parse import urlsplit
 
 from activities.body import encode_body
@@ -107,11 +106,13 @@ def _tls(credential: Credential) -> TlsOptions | None:
     tls = credential.integration.tls
     if tls is None:
         return None
-    options = TlsOptions(ca_pem=tls.ca)
-    for name, field in (
-        (tls.client_certificate_secret, "client_certificate_pem"),
-        (tls.client_key_secret, "client_key_pem"),
-    ):
-        if name and name in credential.values:
-            options = dataclasses.replace(options, **{field: credential.values[name].reveal().encode()})
-    return options
+    return TlsOptions(
+        ca_pem=tls.ca,
+        client_certificate_pem=_pem(credential, tls.client_certificate_secret),
+        client_key_pem=_pem(credential, tls.client_key_secret),
+    )
+
+
+def _pem(credential: Credential, name: str | None) -> bytes | None:
+    secret = credential.values.get(name) if name else None
+    return secret.reveal().encode() if secret else None

@@ -6,23 +6,23 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from auth.accounts import Accounts
-from auth.keys import Keyring, load_keyring
-from auth.refresh import Refresher
-from auth.resolver import CredentialResolver
-from auth.vault import Vault
-from storage.database import Database
-from storage.definitions import DefinitionStore
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.http import HttpActivities
+from auth.accounts import Accounts
+from auth.keys import Keyring, load_keyring
+from auth.refresh import Refresher
+from auth.resolver import CredentialResolver
+from auth.vault import Vault
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.settings import Settings
 from runtime.telemetry import temporal_runtime, tracing_interceptors
+from storage.database import Database
+from storage.definitions import DefinitionStore
 
 
 class TemporalUnreachable(Exception):

@@ -8,11 +8,12 @@ old histories remain readable.
 import os
 from collections.abc import Sequence
 
-from auth.keys import KekProvider
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
+
+from auth.keys import KekProvider
 
 ENCODING = b"binary/encrypted"
 KEY_ID = "tieline-key"

@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from auth.keys import KekProvider
 from pydantic import ValidationError
 from temporalio.client import Interceptor as ClientInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -16,6 +15,7 @@ from temporalio.worker import Interceptor as WorkerInterceptor
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from auth.keys import KekProvider
 from runtime.codec import EncryptionCodec
 from runtime.payload_store import THRESHOLD_BYTES, FilePayloadStore
 from workflows.run import RunWorkflow

@@ -1,5 +1,6 @@
 """Alembic, run from inside: the same schema on both databases, brought up to date at every start."""
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
@@ -16,6 +17,10 @@ LOCK_ID = 0x7469656C696E65
 """Names PostgreSQL's advisory lock; `tieline` in ASCII."""
 
 
+_ONE_AT_A_TIME = asyncio.Lock()
+"""Alembic keeps the migration under way in module globals: two at once would write into each other's database."""
+
+
 async def upgrade(engine: AsyncEngine) -> None:
     """Upgrade to the newest revision in one transaction, one process at a time."""
     async with engine.connect() as connection:
@@ -23,7 +28,8 @@ async def upgrade(engine: AsyncEngine) -> None:
         async with connection.begin():
             if engine.dialect.name == "postgresql":
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
-            await connection.run_sync(_upgrade)
+            async with _ONE_AT_A_TIME:
+                await connection.run_sync(_upgrade)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -6,19 +6,79 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+import pytest_asyncio
 
-from definitions.run import Decision
+from definitions.run import Decision, RunResult
+from examples.externalsystems import Systems
 from runtime.assembly import open_worker
-from tests.fixtures.tieline import Installation
+from runtime.temporal_server import TemporalAddress
+from tests.fixtures.tieline import Installation, installed
 from tests.fixtures.waiting import until
 
-LIMIT = timedelta(seconds=60)
+LIMIT = timedelta(seconds=90)
+POINTS = ("before_send", "after_send", "after_reply")
 ADAPTERS = {"safe": ("flaky", "PUT"), "keyed": ("keyed", "POST"), "unsafe": ("flaky", "POST")}
 
 pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """What was seen of one call whose first worker was killed."""
+
+    requests: int
+    keys: int
+    effects: int
+    parked: bool
+    result: RunResult
+
+
+@pytest_asyncio.fixture(scope="module")
+async def crashed(
+    tmp_path_factory: pytest.TempPathFactory, temporal_server: TemporalAddress, systems: Systems
+) -> dict[tuple[str, str], Crashed]:
+    """All deliveries at all points, side by side: each waits for Temporal to notice that its worker is gone."""
+
+    async def one(point: str, delivery: str) -> Crashed:
+        folder = tmp_path_factory.mktemp(f"{point}-{delivery}")
+        async with installed(folder, temporal_server.address, systems) as installation:
+            return await crash_and_finish(installation, point, delivery)
+
+    cases = [(point, delivery) for point in POINTS for delivery in ADAPTERS]
+    return dict(zip(cases, await asyncio.gather(*(one(*case) for case in cases)), strict=True))
+
+
+async def crash_and_finish(installation: Installation, point: str, delivery: str) -> Crashed:
+    """Kill the first worker at the point, then let another finish; an unsafe call is finished by a decision."""
+    run_id, name = await crash(installation, point, delivery)
+    parked = False
+    async with open_worker(installation.stores, installation.client):
+        if delivery == "unsafe":
+            await until(lambda: waits(installation, run_id), limit=90)
+            parked = True
+            await installation.runs.decide(run_id, Decision(action="skip", who="ann", why="looked it up", value="seen"))
+        result = await installation.runs.result(run_id, timeout=LIMIT)
+    seen = [entry for entry in installation.systems.ledger.requests("/flaky/") if entry.path.endswith(name)]
+    keys = {entry.idempotency_key for entry in seen}
+    return Crashed(len(seen), len(keys), installation.systems.ledger.effects(name), parked, result)
+
+
+async def crash(installation: Installation, point: str, delivery: str) -> tuple[str, str]:
+    """Start a call whose worker dies at this point; returns the run's id and the effect's name."""
+    adapter, method = ADAPTERS[delivery]
+    name = f"{delivery}-{uuid.uuid4().hex[:8]}"
+    held = "ok:wait=3" if point == "after_send" else "ok"
+    async with crashing_worker(installation, point) as worker:
+        started = await installation.start(adapter, f"/{held}/{name}", method=method, timeout="5s")
+        if point == "after_send":
+            await until(lambda: installation.systems.ledger.effects(name) > 0, limit=60)
+            worker.kill()
+        assert await asyncio.wait_for(worker.wait(), 60) == -9
+    return started.id, name
 
 
 @contextlib.asynccontextmanager
@@ -34,7 +94,7 @@ async def crashing_worker(installation: Installation, point: str) -> AsyncIterat
     )
     try:
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"ready\n"
+        assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
         yield process
     finally:
         if process.returncode is None:
@@ -42,18 +102,8 @@ async def crashing_worker(installation: Installation, point: str) -> AsyncIterat
         await process.wait()
 
 
-async def crash(installation: Installation, point: str, delivery: str) -> tuple[str, str]:
-    """Start a call whose worker dies at this point; returns the run's id and the effect's name."""
-    adapter, method = ADAPTERS[delivery]
-    name = f"{delivery}-{uuid.uuid4().hex[:8]}"
-    held = "ok:wait=3" if point == "after_send" else "ok"
-    async with crashing_worker(installation, point) as worker:
-        started = await installation.start(adapter, f"/{held}/{name}", method=method, timeout="5s")
-        if point == "after_send":
-            await until(lambda: installation.systems.ledger.effects(name) > 0)
-            worker.kill()
-        assert await asyncio.wait_for(worker.wait(), 30) == -9
-    return started.id, name
+async def waits(installation: Installation, run_id: str) -> bool:
+    return (await installation.runs.show(run_id))[0].state == "waiting_for_decision"
 
 
 @pytest.mark.parametrize(
@@ -68,32 +118,20 @@ async def crash(installation: Installation, point: str, delivery: str) -> tuple[
     ],
 )
 async def test_a_repeatable_call_is_finished_by_the_next_worker(
-    idle: Installation, point: str, delivery: str, requests: int, effects: int
+    crashed: dict[tuple[str, str], Crashed], point: str, delivery: str, requests: int, effects: int
 ) -> None:
     """A PUT arrives twice, which by RFC 9110 §9.2.2 is the same as once; a key makes the provider act once."""
-    run_id, name = await crash(idle, point, delivery)
-    async with open_worker(idle.stores, idle.client):
-        result = await idle.runs.result(run_id, timeout=LIMIT)
-    assert result.call is not None
-    assert result.call.status == 200
-    seen = [entry for entry in idle.systems.ledger.requests("/flaky/") if entry.path.endswith(name)]
-    assert len(seen) == requests
-    assert len({entry.idempotency_key for entry in seen}) == 1
-    assert idle.systems.ledger.effects(name) == effects
+    seen = crashed[point, delivery]
+    assert seen.result.call is not None
+    assert seen.result.call.status == 200
+    assert (seen.requests, seen.keys, seen.effects) == (requests, 1, effects)
 
 
 @pytest.mark.parametrize(("point", "effects"), [("before_send", 0), ("after_send", 1), ("after_reply", 1)])
 async def test_an_unsafe_call_is_never_sent_twice_and_waits_for_a_decision(
-    idle: Installation, point: str, effects: int
+    crashed: dict[tuple[str, str], Crashed], point: str, effects: int
 ) -> None:
-    run_id, name = await crash(idle, point, "unsafe")
-    async with open_worker(idle.stores, idle.client):
-
-        async def parked() -> bool:
-            return (await idle.runs.show(run_id))[0].state == "waiting_for_decision"
-
-        await until(parked, limit=60)
-        assert idle.systems.ledger.effects(name) == effects
-        await idle.runs.decide(run_id, Decision(action="skip", who="ann", why="looked it up", value=effects))
-        assert (await idle.runs.result(run_id, timeout=LIMIT)).value == effects
-    assert idle.systems.ledger.effects(name) == effects
+    seen = crashed[point, "unsafe"]
+    assert seen.parked
+    assert (seen.requests, seen.effects) == (effects, effects)
+    assert seen.result.value == "seen"

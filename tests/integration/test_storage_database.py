@@ -32,6 +32,12 @@ async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     await asyncio.gather(*(each.dispose() for each in databases))
 
 
+async def test_one_process_may_migrate_several_databases_at_once(tmp_path: Path) -> None:
+    databases = [Database(f"sqlite+aiosqlite:///{tmp_path}/{number}.db") for number in range(5)]
+    await asyncio.gather(*(each.migrate() for each in databases))
+    await asyncio.gather(*(each.dispose() for each in databases))
+
+
 async def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

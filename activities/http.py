@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from auth.resolver import CredentialResolver
 from temporalio import activity
 
 from activities.failures import (
@@ -21,6 +20,7 @@ from activities.request import build_request
 from activities.result import call_result
 from auth.credential import Credential
 from auth.errors import CredentialError
+from auth.resolver import CredentialResolver
 from definitions.run import Call, CallResult, Failure
 from net.client import GuardedClient
 from net.errors import NetError

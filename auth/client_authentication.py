@@ -1,4 +1,4 @@
-"""How an OAuth client proves itself at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2): exactly one way per request."""
+"""How an OAuth client proves itself at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2): one way per request."""
 
 import base64
 from collections.abc import Mapping

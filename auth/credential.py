@@ -28,7 +28,7 @@ class OpenAccount:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credential:
-    """A connected account's integration, parameters and secrets. Lives for seconds, in one process, and nowhere else."""
+    """A connected account's integration, parameters and secrets. Lives for seconds, in one process, nowhere else."""
 
     account_id: str
     account: str

@@ -1,8 +1,8 @@
 """Where tokens come from: which request asks for one, and how its answer reads.
 
 A source looks at the replies so far and names the next request, until there is none; then it reads the token out of
-them. It sends nothing itself, so one path (`auth.redemption`) sends, stores and retries for all of them, and a redemption
-that was cut off goes on from the replies that were stored.
+them. It sends nothing itself, so one path (`auth.redemption`) sends, stores and retries for all of them, and a
+redemption that was cut off goes on from the replies that were stored.
 """
 
 import hashlib

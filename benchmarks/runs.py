@@ -26,9 +26,10 @@ ROUNDS = 3
 class BareWorkflow:
     @workflow.run
     async def run(self, url: str) -> str:
-        return await workflow.execute_activity(
+        answer: str = await workflow.execute_activity(
             "bench.get", url, result_type=str, start_to_close_timeout=timedelta(seconds=30)
         )
+        return answer
 
 
 async def measure_runs(

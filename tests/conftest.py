@@ -1,3 +1,8 @@
 """Fixtures shared by all tests live in tests/fixtures/, one module per real counterpart."""
 
-pytest_plugins = ["tests.fixtures.http", "tests.fixtures.databases", "tests.fixtures.temporal", "tests.fixtures.tieline"]
+pytest_plugins = [
+    "tests.fixtures.http",
+    "tests.fixtures.databases",
+    "tests.fixtures.temporal",
+    "tests.fixtures.tieline",
+]

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,9 +9,9 @@ from cli.operation import BodyOptions, build_operation
 from definitions.operation import FormBody, HttpOperation, JsonBody, MultipartBody, RawBody, TextBody
 
 
-def build(method: str = "POST", path: str = "/leads", **options: object) -> HttpOperation:
+def build(method: str = "POST", path: str = "/leads", **options: Any) -> HttpOperation:
     body = {name: options.pop(name) for name in BodyOptions.__dataclass_fields__ if name in options}
-    return build_operation(method, path, [], [], BodyOptions(**body), **options)  # type: ignore[arg-type]
+    return build_operation(method, path, [], [], BodyOptions(**body), **options)
 
 
 def test_the_query_of_the_path_comes_before_the_options() -> None:
@@ -101,7 +102,7 @@ def test_a_file_part_without_a_path_is_refused() -> None:
         ("on_failure", "explode", "--on-failure: Input should be 'fail' or 'park'"),
     ],
 )
-def test_a_value_that_the_operation_refuses_is_named_by_its_option(option: str, value: object, message: str) -> None:
+def test_a_value_that_the_operation_refuses_is_named_by_its_option(option: str, value: Any, message: str) -> None:
     with pytest.raises(CliError) as raised:
         build(**{option: value})
     assert message in str(raised.value)

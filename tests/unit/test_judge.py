@@ -5,7 +5,7 @@ import pytest
 from activities.judge import judge_net_error, judge_status
 from definitions.operation import Delivery, HttpOperation
 from definitions.run import Verdict
-from net.errors import NetError, Sent
+from net.errors import Code, NetError, Sent
 
 AGAIN, UNKNOWN, FINAL = Verdict.AGAIN, Verdict.UNKNOWN, Verdict.FINAL
 SAFE, KEYED, UNSAFE = Delivery.SAFE, Delivery.KEYED, Delivery.UNSAFE
@@ -70,7 +70,7 @@ def test_an_operation_may_name_other_statuses_as_success() -> None:
 
 @pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("code", ["dns_failed", "connect_failed", "tls_failed", "pool_timeout"])
-def test_what_was_not_sent_is_sent_again(code: str, delivery: Delivery) -> None:
+def test_what_was_not_sent_is_sent_again(code: Code, delivery: Delivery) -> None:
     assert judge_net_error(NetError(code, "GET https://api.example", sent=Sent.NO), delivery).verdict is AGAIN
 
 
@@ -78,17 +78,17 @@ def test_what_was_not_sent_is_sent_again(code: str, delivery: Delivery) -> None:
 @pytest.mark.parametrize("sent", [Sent.MAYBE, Sent.ANSWERED])
 @pytest.mark.parametrize("code", ["timeout", "connection_lost", "protocol_error"])
 def test_what_may_have_been_sent_is_repeated_only_where_that_has_no_further_effect(
-    code: str, sent: Sent, delivery: Delivery, expected: Verdict
+    code: Code, sent: Sent, delivery: Delivery, expected: Verdict
 ) -> None:
     assert judge_net_error(NetError(code, "POST https://api.example", sent=sent), delivery).verdict is expected
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("code", ["response_too_large", "undecodable_body", "redirect_refused", "too_many_redirects"])
-def test_an_answer_that_cannot_be_used_is_final(code: str, delivery: Delivery) -> None:
+def test_an_answer_that_cannot_be_used_is_final(code: Code, delivery: Delivery) -> None:
     assert judge_net_error(NetError(code, "POST https://api.example", sent=Sent.ANSWERED), delivery).verdict is FINAL
 
 
 @pytest.mark.parametrize("code", ["egress_denied", "invalid_request"])
-def test_what_policy_forbids_is_final(code: str) -> None:
+def test_what_policy_forbids_is_final(code: Code) -> None:
     assert judge_net_error(NetError(code, "POST https://api.example", sent=Sent.NO), Delivery.SAFE).verdict is FINAL

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 from temporalio import activity
 
@@ -20,13 +21,23 @@ from activities.request import build_request
 from activities.result import call_result
 from auth.credential import Credential
 from auth.errors import CredentialError
-from auth.resolver import CredentialResolver
+from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult, Failure
 from net.client import GuardedClient
 from net.errors import NetError
 from net.messages import HttpReply, SendTrace
 from net.retry_after import retry_after
 from net.text import UnusableBody
+
+
+class Credentials(Protocol):
+    """Where an activity gets its credential: `auth.resolver.CredentialResolver`, or one account being tried."""
+
+    async def resolve(self, ref: CredentialRef) -> Credential:
+        """Raises CredentialError."""
+
+    async def renew(self, credential: Credential) -> Credential:
+        """Raises CredentialError."""
 
 
 class CallFailed(Exception):
@@ -42,7 +53,7 @@ class HttpActivities:
 
     def __init__(
         self,
-        credentials: CredentialResolver,
+        credentials: Credentials,
         http: GuardedClient,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -77,13 +88,15 @@ class HttpActivities:
             raise CallFailed(failed(call, "result_unusable", message, credential.account, reply.status)) from None
 
     async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply]:
-        """Send; where the credential is refused and can be renewed, renew it once and send once more."""
+        """Send; where the credential is refused and another is to be had, send once more with that."""
         try:
             credential = await self._credentials.resolve(call.credential)
             reply = await self._send(call, credential)
-            if reply.status in credential.integration.unauthorized and credential.integration.auth.renews:
-                credential = await self._credentials.renew(credential)
-                reply = await self._send(call, credential)
+            if reply.status in credential.integration.unauthorized:
+                renewed = await self._credentials.renew(credential)
+                if renewed.version != credential.version:
+                    credential = renewed
+                    reply = await self._send(call, credential)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
         return credential, reply

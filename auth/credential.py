@@ -36,10 +36,16 @@ class Credential:
     parameters: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Secret] = field(default_factory=dict)
     """Everything that placements may use, by name."""
+    account_version: int = 1
     token_version: int = 0
     """0 for schemes without a token that is renewed."""
     expires_at: float | None = None
     """Epoch seconds by the database's clock."""
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with every new secret and every new token."""
+        return self.account_version, self.token_version
 
     def texts(self) -> dict[str, str]:
         """Parameters and revealed secrets, for rendering templates; never to be kept."""

@@ -49,7 +49,7 @@ class Unbound(CredentialError):
 
 
 class NoSubject(CredentialError):
-    """The adapter is bound per subject, and the call names none; or the other way round."""
+    """The adapter is bound per subject, and the call names none."""
 
     code = "no_subject"
 

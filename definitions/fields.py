@@ -35,3 +35,5 @@ class SecretField(Model):
 
     label: str | None = None
     optional: bool = False
+    identifier: bool = False
+    """Names somebody and proves nothing, like a user name: encrypted too, but not masked where a provider shows it."""

@@ -11,6 +11,7 @@ from definitions.base import Model
 from definitions.fields import SecretField, TemplateText
 from definitions.operation import Pairs, StatusPattern
 from definitions.placement import Place
+from definitions.templates import Template
 
 
 def _regex(pattern: str) -> str:
@@ -93,6 +94,10 @@ class Integration(Model):
     def secret_fields(self) -> dict[str, SecretField]:
         """Everything that the vault must hold for an account, or for the integration itself."""
         return {**self.auth.secret_fields(), **self.secrets}
+
+    def base_url_names(self) -> frozenset[str]:
+        """The placeholders that stand in the base URL."""
+        return Template.parse(self.base_url).names
 
     def templates(self) -> Iterator[tuple[str, str, frozenset[str]]]:
         """Every template with its path and the names that may stand in it."""

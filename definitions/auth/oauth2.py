@@ -147,7 +147,7 @@ class OAuth2Auth(Model):
 
     def secret_fields(self) -> dict[str, SecretField]:
         client_auth = self.token.client_auth if self.token else ClientAuth.BASIC
-        fields = {"client_id": SecretField(label="Client ID")}
+        fields = {"client_id": SecretField(label="Client ID", identifier=True)}
         if client_auth is ClientAuth.PRIVATE_KEY_JWT or self.grant is Grant.JWT_BEARER:
             fields["private_key"] = SecretField(label="Private key (PEM)")
         if client_auth not in (ClientAuth.NONE, *_ASSERTING):

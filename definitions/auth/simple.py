@@ -43,7 +43,7 @@ class BasicAuth(NotRenewing):
     place: tuple[Placement, ...] = authorization("Basic {credentials}")
 
     def secret_fields(self) -> dict[str, SecretField]:
-        return {"username": SecretField(label="User name"), "password": SecretField(label="Password")}
+        return {"username": SecretField(label="User name", identifier=True), "password": SecretField(label="Password")}
 
     def provides(self) -> frozenset[str]:
         return frozenset({"username", "password", "credentials"})
@@ -66,8 +66,9 @@ class SftpAuth(NotRenewing):
     place: tuple[Placement, ...] = Field(default=(), max_length=0)
 
     def secret_fields(self) -> dict[str, SecretField]:
+        required = {"username": SecretField(label="User name", identifier=True)}
         optional = ("password", "private_key", "passphrase", "certificate")
-        return {"username": SecretField(label="User name")} | {name: SecretField(optional=True) for name in optional}
+        return required | {name: SecretField(optional=True) for name in optional}
 
     def provides(self) -> frozenset[str]:
         return frozenset(self.secret_fields())

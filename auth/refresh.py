@@ -28,8 +28,8 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.tokens import TokenRow
 
-REDEMPTIONS_PER_CALL = 2
-"""A recovered answer may turn out to have expired while it lay there; then one more is needed."""
+REDEMPTIONS_PER_CALL = 3
+"""Somebody else may be first, and a recovered answer may have expired while it lay there; then one more is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class Refresher:
             if step is Step.REDEEM and redemptions < REDEMPTIONS_PER_CALL:
                 redemptions += 1
                 error = await self._shared_redemption(opened, seen)
+            elif step is Step.REDEEM:
+                error = _changing(opened)
             elif time.monotonic() < ends:
                 await self._pause(opened.account.id)
             else:
@@ -161,6 +163,7 @@ class Refresher:
         taken_at = time.monotonic()
         claim = await self._store.claim(
             seen,
+            opened,
             owner=self._owner,
             lease=self._timing.lease,
             attempt=uuid.uuid4().hex,
@@ -219,6 +222,14 @@ def _still_waiting(opened: OpenAccount, row: TokenRow) -> TokenUnavailable:
         action="nothing: it is asked again after a wait",
         account=opened.account.name,
         retry_after=max(row.lease_until - row.now, 0.0) or None,
+    )
+
+
+def _changing(opened: OpenAccount) -> TokenUnavailable:
+    return TokenUnavailable(
+        f"account {opened.account.name!r}: it was changed while its token was asked for",
+        action="nothing: it is asked again with what was changed",
+        account=opened.account.name,
     )
 
 

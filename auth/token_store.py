@@ -5,7 +5,7 @@ The row (`storage.tokens`) says who may redeem and what is in force; the tokens 
 
 import dataclasses
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,7 +44,7 @@ class Seen:
 
     row: TokenRow
     token: StoredToken | None
-    basis: str
+    basis: str = field(repr=False)
 
     @property
     def standing(self) -> Standing:
@@ -94,13 +94,15 @@ class TokenStore:
         return Seen(row, token if token and token.basis == basis else None, basis)
 
     async def claim(
-        self, seen: Seen, *, owner: str, lease: float, attempt: str, spends: str | None, host: str
+        self, seen: Seen, opened: OpenAccount, *, owner: str, lease: float, attempt: str, spends: str | None, host: str
     ) -> Claim | HostBlocked | None:
-        """Win the right to redeem, unless the row moved since it was seen (None) or the host is blocked."""
+        """Win the right to redeem, unless the host is blocked, or the row or the account changed since seen (None)."""
         account_id = seen.row.account_id
         async with self._database.write() as connection:
             row = await lock_token(connection, account_id)
             if row is None or (row.version, row.fence) != (seen.row.version, seen.row.fence):
+                return None
+            if await _account_changed(connection, opened):
                 return None
             if wait := await host_block(connection, host):
                 return HostBlocked(wait)
@@ -168,10 +170,12 @@ class TokenStore:
         row = await lock_token(connection, account_id)
         if row is None or row.fence != claim.fence:
             return False
-        dead = refusal.class_ is ErrorClass.PERMANENT_GRANT
-        if dead and await _has_changed(connection, row, claim, opened):
+        moved = row.version != claim.seen.row.version or await _account_changed(connection, opened)
+        if moved and refusal.class_ is not ErrorClass.TRANSIENT:
             await release_token(connection, account_id, claim.owner, claim.fence)
+            await self._vault.delete(connection, TABLE, account_id, PENDING)
             return False
+        dead = refusal.class_ is ErrorClass.PERMANENT_GRANT
         if dead:
             await set_account_state(connection, account_id, NEEDS_RECONNECT, refusal.code)
         await record_failure(
@@ -185,10 +189,6 @@ class TokenStore:
         )
         await self._keep_what_came(connection, claim, row, refusal)
         return True
-
-    async def release(self, connection: AsyncConnection, claim: Claim) -> None:
-        """Give a claim back under which nothing was sent."""
-        await release_token(connection, claim.seen.row.account_id, claim.owner, claim.fence)
 
     async def _token(self, connection: AsyncConnection, account_id: str) -> StoredToken | None:
         content = await self._vault.get(connection, TABLE, account_id, TOKEN)
@@ -213,7 +213,7 @@ class TokenStore:
             await self._vault.delete(connection, TABLE, row.account_id, PENDING)
 
 
-async def _has_changed(connection: AsyncConnection, row: TokenRow, claim: Claim, opened: OpenAccount) -> bool:
-    account = await account_by_id(connection, row.account_id)
-    known = (claim.seen.row.version, opened.account.version)
-    return account is None or (row.version, account.version) != known
+async def _account_changed(connection: AsyncConnection, opened: OpenAccount) -> bool:
+    """Whether somebody saved other secrets or parameters since the account was read."""
+    account = await account_by_id(connection, opened.account.id)
+    return account is None or account.version != opened.account.version

@@ -31,6 +31,8 @@ from definitions.templates import TemplateError
 from definitions.urls import UrlError
 from net.client import GuardedClient
 from net.errors import NetError
+from net.messages import OutboundRequest
+from net.redaction import LIVE_SECRETS
 from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -62,7 +64,8 @@ class Redemption:
         self._timing = timing
         self._opened = opened
         self._claim = claim
-        self._taken_at = taken_at
+        self._lease_ends = taken_at + timing.lease
+        self._won_at = time.monotonic()
         self._host = ""
 
     async def run(self) -> Refusal | None:
@@ -73,6 +76,8 @@ class Redemption:
         """
         outcome: TokenReply | Refusal | None = None
         for source in token_sources(self._opened, self._claim.seen.token):
+            if source.spends:
+                LIVE_SECRETS.add(source.spends)  # providers quote what they refuse
             outcome = await self._redeem(source)
             if isinstance(outcome, TokenReply):
                 await self._put_in_force(source, outcome)
@@ -102,16 +107,15 @@ class Redemption:
     async def _ask(self, source: TokenSource) -> TokenReply | Refusal:
         """All requests of a source within one deadline; each answer is stored before anything is made of it."""
         replies: tuple[RawReply, ...] = ()
-        ends = time.monotonic() + self._timing.deadline
+        ends = min(time.monotonic() + self._timing.deadline, self._lease_ends)
         try:
             while (request := source.next_request(replies)) is not None:
-                self._host = parse_target(request.url).authority
-                requested_at = self._claim.seen.row.now + time.monotonic() - self._taken_at
-                left = max(ends - time.monotonic(), 0.001)
-                answer = await self._http.send(dataclasses.replace(request, deadline=left))
-                reply = RawReply(answer.status, kept_headers(answer.headers), answer.body, requested_at)
+                left = ends - time.monotonic()
+                if left <= 0:
+                    return Refusal(ErrorClass.TRANSIENT, "timeout", detail="no time was left for the next request")
+                reply = await self._answer(dataclasses.replace(request, deadline=left))
                 replies = (*replies, reply)
-                if 200 <= answer.status < 300:
+                if 200 <= reply.status < 300:
                     await self._keep(PendingReplies(source.name, self._claim.seen.basis, replies))
             return source.read(replies)
         except TokenReplyError as error:
@@ -120,6 +124,12 @@ class Redemption:
             return of_net_error(error)
         except UNBUILDABLE as error:
             return of_unbuildable(error)
+
+    async def _answer(self, request: OutboundRequest) -> RawReply:
+        self._host = parse_target(request.url).authority
+        requested_at = self._claim.seen.row.now + time.monotonic() - self._won_at
+        answer = await self._http.send(request)
+        return RawReply(answer.status, kept_headers(answer.headers), answer.body, requested_at)
 
     async def _recovered(self, source: TokenSource) -> TokenReply | None:
         """The token in the answers that an earlier holder stored and did not live to put in force."""
@@ -144,13 +154,12 @@ class Redemption:
 
     async def _persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `act` in a transaction, again and again while the database is away and the lease lasts."""
-        ends = self._taken_at + self._timing.lease
         while True:
             try:
                 async with self._database.write() as connection:
                     return await act(connection)
             except DatabaseUnavailable as error:
                 logger.warning("account %r: its token could not be stored yet: %s", self._opened.account.name, error)
-                if time.monotonic() >= ends:
+                if time.monotonic() >= self._lease_ends:
                     raise
             await asyncio.sleep(self._timing.poll)

@@ -16,6 +16,7 @@ from definitions.auth import CustomTokenAuth, TokenRequest
 from definitions.auth.custom_token import MEANT, BodyFormat
 from definitions.templates import Template
 from net.messages import OutboundRequest
+from net.redaction import LIVE_SECRETS
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,7 +32,9 @@ class CustomTokenChain:
         """The request after the last reply."""
         if len(replies) == len(self.auth.requests):
             return None
-        texts = self.opened.texts() | self._captured(replies)
+        captured = self._captured(replies)
+        self._watch_for(captured)
+        texts = self.opened.texts() | captured
         return _request(self.opened, self.auth.requests[len(replies)], texts)
 
     def read(self, replies: Sequence[RawReply]) -> TokenReply:
@@ -43,6 +46,11 @@ class CustomTokenChain:
             refresh_token=reply.refresh_token or before.get("refresh_token"),
             captured=_values(before) | dict(reply.captured),
         )
+
+    def _watch_for(self, captured: Mapping[str, str]) -> None:
+        """A session is as good as a password, and providers quote what they refuse."""
+        for name in captured.keys() - self.opened.integration.base_url_names():
+            LIVE_SECRETS.add(captured[name])
 
     def _captured(self, replies: Sequence[RawReply]) -> dict[str, str]:
         captured: dict[str, str] = {}

@@ -93,7 +93,7 @@ def credential_error(refusal: Refusal, opened: OpenAccount) -> CredentialError:
             )
         case ErrorClass.CONFIGURATION:
             return Misconfigured(
-                f"integration {integration!r}: its token request cannot work {code}",
+                f"account {account!r}: the token request of integration {integration!r} cannot work {code}",
                 action=_advice_on_configuration(refusal, integration),
                 account=account,
             )

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
+from net.redaction import LIVE_SECRETS
+
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 
 
@@ -40,7 +42,7 @@ class TokenReplyError(Exception):
         self.retry_after = retry_after
         """Seconds."""
         self.description = description
-        """The provider's own words, at most 300 characters: scrub them before they are shown."""
+        """The provider's own words, scrubbed, at most 300 characters."""
         self.refresh_token = refresh_token
         """A refresh token that came with the error all the same, and must not be lost."""
 
@@ -107,15 +109,15 @@ def error_code(error: object) -> str | None:
     if isinstance(error, bool) or not isinstance(error, str | int | float):
         return "error"
     # A code is shown and stored, so it holds no more than a code does.
-    return re.sub(r"[^A-Za-z0-9_.:-]+", "_", str(error)[:64])
+    return re.sub(r"[^A-Za-z0-9_.:-]+", "_", LIVE_SECRETS.scrub(str(error))[:64])
 
 
 def error_description(data: object) -> str | None:
-    """The provider's own words beside the code."""
+    """The provider's own words beside the code, scrubbed before they are cut: half a secret is not found any more."""
     if not isinstance(data, Mapping):
         return None
     error = data.get("error")
     places = (data, error) if isinstance(error, Mapping) else (data,)
     texts = (place.get(name) for place in places for name in ("error_description", "message", "error_message"))
     found = next((text for text in texts if isinstance(text, str) and text), None)
-    return found[:300] if found else None
+    return LIVE_SECRETS.scrub(found)[:300] if found else None

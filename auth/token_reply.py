@@ -115,7 +115,7 @@ def _refuse(
     class_ = classify(status, code, description, refused=paths.refused)
     raise TokenReplyError(
         class_,
-        code or ("no_token" if 200 <= status < 300 else "no_error_code"),
+        code or ("no_token" if 200 <= status < 300 else f"status_{status}"),
         status=status,
         retry_after=_wait(headers) if class_ is ErrorClass.TRANSIENT else None,
         description=description,

@@ -138,7 +138,7 @@ def test_scopes_may_come_as_a_list() -> None:
 @pytest.mark.parametrize("status", [400, 403, 404, 408, 425, 429, 500, 502, 503])
 def test_an_error_without_a_code_is_transient(status: int) -> None:
     error = refusal({"message": "no"}, status)
-    assert (error.class_, error.code) == (ErrorClass.TRANSIENT, "no_error_code")
+    assert (error.class_, error.code) == (ErrorClass.TRANSIENT, f"status_{status}")
 
 
 def test_an_error_is_never_taken_for_a_token() -> None:
@@ -197,7 +197,7 @@ def test_throttling_in_the_words_of_a_refusal_is_transient() -> None:
     ("error", "code"),
     [
         ({"code": 400, "message": "Bad", "status": "INVALID_ARGUMENT"}, "INVALID_ARGUMENT"),
-        ({}, "no_error_code"),
+        ({}, "status_400"),
         (["invalid_grant"], "invalid_grant"),
         (True, "error"),
         ("x\ny " + "z" * 100, "x_y_" + "z" * 60),

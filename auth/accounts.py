@@ -91,6 +91,7 @@ class Accounts:
         async with self._database.write() as connection:
             version = await bump_account(connection, account.id)
             await self._save(connection, ACCOUNT_SECRETS, account.id, version, secrets)
+            await self._vault.delete(connection, "tokens", account.id, "token")
             return await account_named(connection, name)
 
     async def set_integration_secrets(self, key: str, secrets: Mapping[str, str]) -> Sequence[Account]:

@@ -5,4 +5,6 @@ pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",
+    "tests.fixtures.token_endpoint",
+    "tests.fixtures.refreshing",
 ]

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-KEPT_REPLY_HEADERS = ("content-type", "retry-after", "ratelimit", "x-ratelimit")
+KEPT_REPLY_HEADERS = ("content-type", "date", "retry-after", "ratelimit", "x-ratelimit", "x-rate-limit")
+"""Prefixes. By `Date` a wait until an instant is right though the provider's clock is not."""
 
 
 @dataclass(frozen=True, slots=True)

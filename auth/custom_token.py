@@ -84,7 +84,9 @@ class CustomTokenRefresh:
 
     def read(self, replies: Sequence[RawReply]) -> TokenReply:
         """The new token; what the reply does not capture anew stays as it was."""
-        reply = _parse(replies[-1], _paths(self.auth, self.request))
+        # Where a login can follow, no refusal is worth waiting for.
+        paths = dataclasses.replace(_paths(self.auth, self.request), unclear=ErrorClass.PERMANENT_GRANT)
+        reply = _parse(replies[-1], paths)
         return dataclasses.replace(reply, captured={**self.stored.captured, **reply.captured})
 
 

@@ -75,9 +75,8 @@ class Redemption:
             DatabaseUnavailable: storing was tried until the lease ended.
         """
         outcome: TokenReply | Refusal | None = None
+        self._watch_for_what_is_stored()
         for source in token_sources(self._opened, self._claim.seen.token):
-            if source.spends:
-                LIVE_SECRETS.add(source.spends)  # providers quote what they refuse
             outcome = await self._redeem(source)
             if isinstance(outcome, TokenReply):
                 await self._put_in_force(source, outcome)
@@ -86,6 +85,15 @@ class Redemption:
                 break
         assert isinstance(outcome, Refusal), "a claim is made for at least one source"
         return outcome if await self._note(outcome) else None
+
+    def _watch_for_what_is_stored(self) -> None:
+        """Any of it may be sent, and providers quote what they refuse."""
+        if (stored := self._claim.seen.token) is None:
+            return
+        in_urls = self._opened.integration.base_url_names()
+        captured = [value for name, value in stored.captured.items() if name not in in_urls]
+        for value in (stored.token, stored.refresh_token or "", *captured):
+            LIVE_SECRETS.add(value)
 
     async def _redeem(self, source: TokenSource) -> TokenReply | Refusal:
         taken_over = self._claim.seen.row.in_doubt

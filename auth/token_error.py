@@ -80,10 +80,17 @@ _CLASS_OF = {code: class_ for class_, codes in _CODES.items() for code in codes}
 _THROTTLED = re.compile(r"too many|rate.?limit|throttl|try again (?:later|after)", re.IGNORECASE)
 
 
-def classify(status: int, code: str | None, description: str | None, *, refused: ErrorClass) -> ErrorClass:
-    """The class of an error; `refused` is what a bare 401 is about.
+def classify(
+    status: int,
+    code: str | None,
+    description: str | None,
+    *,
+    refused: ErrorClass,
+    unclear: ErrorClass = ErrorClass.TRANSIENT,
+) -> ErrorClass:
+    """The class of an error; `refused` is what a bare 401 is about, `unclear` what another 4xx is that says nothing.
 
-    What is not surely permanent is transient, because a dead account costs a person's time.
+    What is not surely permanent is best held for transient, where a dead account costs a person's time.
     """
     throttled = any(_THROTTLED.search(text) for text in (code, description) if text)
     if status in TRANSIENT_STATUSES or status >= 500 or throttled:
@@ -94,7 +101,7 @@ def classify(status: int, code: str | None, description: str | None, *, refused:
         return ErrorClass.PERMANENT_GRANT if code else ErrorClass.TRANSIENT
     if status == 401:
         return refused
-    return ErrorClass.CONFIGURATION if 300 <= status < 400 else ErrorClass.TRANSIENT
+    return ErrorClass.CONFIGURATION if status < 400 else unclear
 
 
 def error_code(error: object) -> str | None:

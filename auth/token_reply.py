@@ -44,6 +44,8 @@ class ReplyPaths:
     """Seconds that a token lives when its reply does not say."""
     refused: ErrorClass = ErrorClass.PERMANENT_CLIENT
     """What a bare 401 is about: the OAuth client, or the account whose own password was sent."""
+    unclear: ErrorClass = ErrorClass.TRANSIENT
+    """What another refusal is about that says nothing: a 4xx without a code, or with an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _refuse(
 ) -> NoReturn:
     code = error_code(_find(paths.error, data))
     description = error_description(data)
-    class_ = classify(status, code, description, refused=paths.refused)
+    class_ = classify(status, code, description, refused=paths.refused, unclear=paths.unclear)
     raise TokenReplyError(
         class_,
         code or ("no_token" if 200 <= status < 300 else f"status_{status}"),

@@ -53,7 +53,7 @@ async def test_a_lost_reply_that_a_strict_provider_does_not_forgive_is_followed_
 async def test_a_grant_stays_in_doubt_until_the_provider_says_what_became_of_it(
     bench: Bench, expired: OpenAccount, endpoint: TokenEndpoint, refresh_endpoint: TokenEndpoint
 ) -> None:
-    refresh_endpoint.answer(cut, refusal(503), refusal(503), token("second"))
+    refresh_endpoint.answer(cut, refusal(503), cut, token("second"))
     for _ in range(2):
         with pytest.raises(TokenUnavailable):
             await bench.process().ensure(expired)
@@ -128,6 +128,7 @@ async def test_a_late_refresh_token_that_nobody_else_has_is_set_aside(
     assert (await slow).token == "newer"
     assert (await bench.stored(expired)).refresh_token == "twice"
     assert "late" in (await bench.record(expired, "quarantine") or "")
+    assert await bench.record(expired, "pending") is None
 
 
 async def test_a_late_answer_counts_while_what_it_spent_is_still_the_newest(

@@ -31,7 +31,7 @@ from tests.fixtures.token_endpoint import (
 TOUCH = text("UPDATE tokens SET failures = failures WHERE account_id = :id")
 """Locks the account's row, on SQLite the whole database, until the transaction ends."""
 
-HASTY = Timing(deadline=0.3, persist=0.3, wait=20, poll=0.02)
+HASTY = Timing(deadline=0.2, persist=0.2, wait=20, poll=0.02)
 """Its requests and leases end within a test."""
 
 
@@ -180,7 +180,7 @@ async def test_a_lifetime_counts_from_before_the_request(bench: Bench, endpoint:
     async with bench.database.write() as connection:
         caller = asyncio.create_task(bench.process().ensure(opened))
         await connection.execute(TOUCH, {"id": opened.account.id})
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
     state = await caller
     assert state.expires_at is not None
     assert state.expires_at <= (await bench.row(opened)).now + 600
@@ -196,7 +196,7 @@ async def test_an_answer_is_stored_though_the_database_is_locked_when_it_comes(
     async with bench.database.write() as connection:
         await connection.execute(TOUCH, {"id": expired.account.id})
         held.release()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.15)
         assert not caller.done()
     assert (await caller).token == "second"
     assert (await bench.stored(expired)).refresh_token == "twice"
@@ -220,12 +220,12 @@ class AwayDatabase(Database):
 
 
 @pytest.fixture
-async def away(database_url: str) -> AsyncIterator[Callable[[int], AwayDatabase]]:
+async def away(bench: Bench) -> AsyncIterator[Callable[[int], AwayDatabase]]:
     """A second way to the same database, which fails so many times."""
     opened: list[AwayDatabase] = []
 
     def make(times: int) -> AwayDatabase:
-        opened.append(AwayDatabase(database_url, times))
+        opened.append(AwayDatabase(bench.url, times))
         return opened[-1]
 
     yield make

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from auth.credential import OpenAccount
-from auth.errors import TokenUnavailable, Unbound, Unreadable
+from auth.errors import NeedsReconnect, TokenUnavailable, Unbound, Unreadable
 from auth.refresh import TokenState
 from storage.accounts import ACTIVE
 from tests.fixtures.http import Answer, Received, Wire
@@ -48,6 +48,18 @@ async def test_a_lost_reply_that_a_strict_provider_does_not_forgive_is_followed_
     assert (await bench.process().ensure(opened)).token == "access-2.1"
     assert (len(refresh_endpoint.requests), grants.reuses, grants.logins) == (2, 1, 2)
     assert (await bench.account(opened)).state == ACTIVE
+
+
+async def test_a_lost_reply_whose_login_is_refused_needs_a_person(
+    bench: Bench, expired: OpenAccount, endpoint: TokenEndpoint, refresh_endpoint: TokenEndpoint
+) -> None:
+    refresh_endpoint.answer(cut, refusal(400, "invalid_grant"))
+    endpoint.answer(refusal(401, "wrong password"))
+    for _ in range(2):
+        with pytest.raises(NeedsReconnect) as caught:
+            await bench.process().ensure(expired)
+    assert "accounts set-secrets main" in caught.value.action
+    assert (len(refresh_endpoint.requests), len(endpoint.requests)) == (2, 2)
 
 
 async def test_a_grant_stays_in_doubt_until_the_provider_says_what_became_of_it(

@@ -12,7 +12,7 @@ from tests.fixtures.http import Answer, FaultServer
 from tests.fixtures.refreshing import LOGIN, PATIENT, Bench, client_credentials, login
 from tests.fixtures.token_endpoint import Held, Reaction, TokenEndpoint, cut, half, refusal, silence, token
 
-BRIEF = Timing(deadline=0.3, persist=10, wait=20, poll=0.02)
+BRIEF = Timing(deadline=0.2, persist=10, wait=20, poll=0.02)
 
 TRANSIENT: list[Reaction] = [
     refusal(500),

@@ -1,6 +1,5 @@
 """Where the parts of a process are put together: the one place that knows all constructors."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -107,8 +106,3 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
         )
         async with worker:
             yield worker
-
-
-async def run_until(stop: asyncio.Event, worker: Worker) -> None:
-    """Wait for the request to stop; raises what ended the worker if it ended by itself."""
-    await stop.wait()

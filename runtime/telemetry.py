@@ -79,12 +79,3 @@ def tracing_interceptors(
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return (OpenTelemetryInterceptor(add_temporal_spans=True),)
-
-
-def shut_down_telemetry() -> None:
-    """Send what is still held back; call it before the process leaves."""
-    provider = trace.get_tracer_provider()
-    shutdown = getattr(provider, "shutdown", None)
-    if shutdown is not None:
-        shutdown()
-    logging.shutdown()

@@ -52,6 +52,8 @@ STATUS_OF = {
     "runtime.runs.KeyConflict": Status.BAD_USE,
     "runtime.runs.NotWaiting": Status.BAD_USE,
     "runtime.runs.RunError": Status.FAILED,
+    "runtime.codec.UndecodablePayload": Status.FAILED,
+    "runtime.payload_store.PayloadUnavailable": Status.FAILED,
     "runtime.assembly.TemporalUnreachable": Status.UNREACHABLE,
     "runtime.temporal_binary.TemporalServerError": Status.UNREACHABLE,
     "runtime.search_attributes.SearchAttributesMissing": Status.FAILED,

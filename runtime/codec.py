@@ -61,7 +61,7 @@ class EncryptionCodec(PayloadCodec):
         nonce, sealed = payload.data[:NONCE_BYTES], payload.data[NONCE_BYTES:]
         try:
             return Payload.FromString(self._cipher(key_id).decrypt(nonce, sealed, key_id.encode()))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: not even a nonce is left
             raise UndecodablePayload(f"a payload under key {key_id!r} was altered or cut short") from None
 
     def _cipher(self, key_id: str) -> AESGCM:

@@ -25,6 +25,10 @@ DRIVER_NAME = "tieline-files"
 THRESHOLD_BYTES = 128 * 1024
 
 
+class PayloadUnavailable(Exception):
+    """A payload beside the history cannot be read or written; the message says where and why."""
+
+
 class FilePayloadStore(StorageDriver):
     """Stores each payload under the SHA-256 of its bytes."""
 
@@ -40,18 +44,18 @@ class FilePayloadStore(StorageDriver):
     async def retrieve(
         self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
     ) -> list[Payload]:
-        return [await asyncio.to_thread(self._read, claim.claim_data["sha256"]) for claim in claims]
+        return [await asyncio.to_thread(self._read, claim.claim_data.get("sha256", "")) for claim in claims]
 
     def _write(self, content: bytes) -> StorageDriverClaim:
         digest = hashlib.sha256(content).hexdigest()
         path = self._path(digest)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(file.name, path)
+        try:
+            if not path.exists():
+                _write_whole(path, content)
+        except OSError as error:
+            raise PayloadUnavailable(
+                f"a payload of {len(content)} bytes cannot be written to {self._folder}: {error.strerror}"
+            ) from None
         return StorageDriverClaim(claim_data={"sha256": digest})
 
     def _read(self, digest: str) -> Payload:
@@ -59,14 +63,33 @@ class FilePayloadStore(StorageDriver):
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise FileNotFoundError(
-                f"payload {digest[:12]}… is not in {self._folder}: is it the run's data folder?"
+            raise PayloadUnavailable(
+                f"payload {digest[:12]}… is not in {self._folder}: "
+                "every process of the installation needs the same data folder"
+            ) from None
+        except OSError as error:
+            raise PayloadUnavailable(
+                f"payload {digest[:12]}… in {self._folder} cannot be read: {error.strerror}"
             ) from None
         if hashlib.sha256(content).hexdigest() != digest:
-            raise ValueError(f"payload {digest[:12]}… in {self._folder} was altered")
+            raise PayloadUnavailable(f"payload {digest[:12]}… in {self._folder} was altered: restore it from a backup")
         return Payload.FromString(content)
 
     def _path(self, digest: str) -> Path:
         if len(digest) != 64 or not all(character in "0123456789abcdef" for character in digest):
-            raise ValueError("a payload reference does not name a SHA-256")
+            raise PayloadUnavailable("a payload reference does not name a SHA-256")
         return self._folder / digest[:2] / digest
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Complete under its name or not at all, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import uvicorn
@@ -13,6 +14,13 @@ from starlette.routing import Route
 Check = Callable[[], Awaitable[str | None]]
 """Returns None when all is well, else what is not."""
 
+CHECK_SECONDS = 8.0
+"""Supervisors give up on a probe sooner or later: a check that hangs is a fault like any other."""
+
+
+class HealthAddressTaken(Exception):
+    """The health endpoint's address cannot be bound."""
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -23,18 +31,39 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def health_endpoint(address: str | None, checks: dict[str, Check]) -> AsyncIterator[None]:
-    """Serve `/healthz` (the process runs) and `/readyz` (every check passes) at `HOST:PORT` while the body runs."""
+    """Serve `/healthz` (the process runs) and `/readyz` (every check passes) at `HOST:PORT` while the body runs.
+
+    Raises:
+        HealthAddressTaken: nothing can be served there.
+    """
     if address is None:
         yield
         return
+    with _bound(address) as listener:
+        server = _Server(_config(_app(checks)))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(app, lifespan="off", log_config=None, log_level="warning", access_log=False)
+
+
+def _bound(address: str) -> socket.socket:
+    """Bound here, because uvicorn ends the whole process when it cannot."""
     host, _, port = address.rpartition(":")
-    server = _Server(uvicorn.Config(_app(checks), host=host, port=int(port), log_level="warning", access_log=False))
-    task = asyncio.create_task(server.serve())
+    host = host.removeprefix("[").removesuffix("]")
     try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
+        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise HealthAddressTaken(
+            f"the health endpoint cannot be served at {address} ({error.strerror}): set TIELINE_HEALTH_ADDRESS to "
+            "another HOST:PORT"
+        ) from None
 
 
 def _app(checks: dict[str, Check]) -> Starlette:
@@ -42,8 +71,19 @@ def _app(checks: dict[str, Check]) -> Starlette:
         return JSONResponse({"status": "alive"})
 
     async def readyz(request: Request) -> JSONResponse:
-        found = {name: await check() for name, check in checks.items()}
-        bad = {name: fault for name, fault in found.items() if fault is not None}
+        found = await asyncio.gather(*(_fault(check) for check in checks.values()))
+        bad = {name: fault for name, fault in zip(checks, found, strict=True) if fault is not None}
         return JSONResponse({"status": "not ready" if bad else "ready", "faults": bad}, status_code=503 if bad else 200)
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
+
+
+async def _fault(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} seconds"
+    except Exception as error:
+        # The text of an error that nobody foresaw may hold anything; whoever asks here has not said who they are.
+        return f"the check itself failed ({type(error).__name__})"

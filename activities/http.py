@@ -69,7 +69,7 @@ class HttpActivities:
             with heartbeats():
                 return await self.make(call, attempt)
         except CallFailed as error:
-            _count(call, error.failure.category)
+            _tell(call, error.failure)
             raise application_error(error.failure) from None
 
     async def make(self, call: Call, attempt: int = 1) -> CallResult:
@@ -135,10 +135,11 @@ class HttpActivities:
         raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
 
 
-def _count(call: Call, category: str) -> None:
-    """Failed attempts leave no events in a history while Temporal repeats them, so they are counted here."""
-    attributes = {"adapter": call.credential.adapter, "profile": call.credential.profile, "category": category}
+def _tell(call: Call, failure: Failure) -> None:
+    """Failed attempts leave no events in a history while Temporal repeats them, so they are counted and logged here."""
+    about = {"adapter": call.credential.adapter, "profile": call.credential.profile, "category": failure.category}
     activity.metric_meter().create_counter(
         "tieline_call_failures", "Attempts that brought no result, by adapter, profile and category"
-    ).add(1, attributes)
-    activity.logger.warning("call failed: %s", category, extra=attributes)
+    ).add(1, about)
+    extra = {**about, "account": failure.account, "status": failure.status}
+    activity.logger.warning("call failed: %s", failure.category, extra=extra)

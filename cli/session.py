@@ -72,7 +72,7 @@ def client_settings() -> "Settings":
     """The settings of a command that ends by itself: warnings only, unless a level was asked for, and no metrics or
     traces, whose addresses belong to the worker."""
     from runtime.settings import load_settings
-    from runtime.telemetry import configure_logging
+    from runtime.logs import configure_logging
 
     settings = load_settings().model_copy(update={"metrics_address": None, "otlp_endpoint": None})
     configure_logging(_warnings_only(settings))
@@ -82,7 +82,7 @@ def client_settings() -> "Settings":
 def server_settings() -> "Settings":
     """The settings of a process that serves, which logs as it is told."""
     from runtime.settings import load_settings
-    from runtime.telemetry import configure_logging
+    from runtime.logs import configure_logging
 
     settings = load_settings()
     configure_logging(settings)

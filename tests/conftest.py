@@ -7,4 +7,5 @@ pytest_plugins = [
     "tests.fixtures.tieline",
     "tests.fixtures.token_endpoint",
     "tests.fixtures.refreshing",
+    "tests.fixtures.collector",
 ]

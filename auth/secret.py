@@ -3,9 +3,6 @@
 import hmac
 from typing import NoReturn
 
-SHORT = 8
-"""Below this many characters a secret cannot be scrubbed from logs without scrubbing plain words too."""
-
 MULTI_LINE_FIELDS = frozenset({"private_key", "certificate", "client_certificate", "client_key"})
 
 
@@ -37,7 +34,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
 
     def __hash__(self) -> int:
         return hash(("Secret", self._value))
@@ -57,6 +54,8 @@ def check_secret(field: str, value: str, *, multi_line: bool | None = None) -> s
         raise SecretError(f"secret {field!r} is empty")
     if "\0" in value:
         raise SecretError(f"secret {field!r} holds a NUL character: it was read from something that is not text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise SecretError(f"secret {field!r} holds bytes that are not text (UTF-8): copy it again")
     if lines:
         return value
     if value != value.rstrip("\r\n"):
@@ -72,6 +71,6 @@ def check_secret(field: str, value: str, *, multi_line: bool | None = None) -> s
     return value
 
 
-def is_short(value: str) -> bool:
-    """Whether a secret is too short to be scrubbed safely; worth a warning when it is saved."""
-    return len(value) < SHORT
+def _bytes(value: str) -> bytes:
+    # Python reads bytes of the environment that are not UTF-8 as lone surrogates; an error would show the value.
+    return value.encode("utf-8", "surrogatepass")

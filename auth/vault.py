@@ -6,22 +6,27 @@ A fresh data key encrypts each value; a key-encryption key wraps the data key. B
 format, table, record, field and version, so that a value opens at its own place only.
 """
 
+import contextlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.errors import AuthError
-from auth.keys import KekProvider, KeyringError
+from auth.keys import KekProvider, Keyring, KeyringError, load_keyring
 from auth.secret import Secret
 from storage.database import Database
 from storage.vault_records import (
     VaultRecord,
     count_by_key,
     delete_records,
+    lock_records,
     read_records,
     records_not_under,
     replace_ciphertext,
@@ -35,6 +40,10 @@ ROTATION_BATCH = 100
 
 class UnreadableRecord(AuthError):
     """A stored secret cannot be opened; the text names the record only."""
+
+
+class KeyInUse(AuthError):
+    """A key cannot be dropped: stored secrets are encrypted with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +79,7 @@ class Vault:
 
     async def get_all(self, connection: AsyncConnection, table: str, record_id: str) -> dict[str, Secret]:
         """All values of a record by field, as text. Raises UnreadableRecord."""
-        records = await read_records(connection, table, record_id)
-        return {record.field: Secret(self.open(record).decode()) for record in records}
+        return {record.field: self._text(record) for record in await read_records(connection, table, record_id)}
 
     async def delete(self, connection: AsyncConnection, table: str, record_id: str, field: str | None = None) -> None:
         """Forget one field of a record, or all of it."""
@@ -98,10 +106,12 @@ class Vault:
         rewrapped, unreadable = 0, set[str]()
         while True:
             async with self._database.write() as connection:
-                found = await records_not_under(connection, self._keys.primary_id, batch + len(unreadable))
+                await lock_records(connection)
+                primary = self._keys.primary_id  # asked each time: two rotations at once follow the later one
+                found = await records_not_under(connection, primary, batch + len(unreadable))
                 todo = [record for record in found if record.name not in unreadable]
                 if not todo:
-                    return Rotation(self._keys.primary_id, rewrapped, tuple(sorted(unreadable)))
+                    return Rotation(primary, rewrapped, tuple(sorted(unreadable)))
                 for record in todo:
                     try:
                         kek_id, ciphertext = self._rewrapped(record)
@@ -114,6 +124,26 @@ class Vault:
         """How many records each key wraps."""
         async with self._database.read() as connection:
             return await count_by_key(connection)
+
+    @contextlib.asynccontextmanager
+    async def without(self, kek_id: str) -> AsyncIterator[None]:
+        """Make sure that no record needs a key, and let none be written, while the body drops it.
+
+        Raises:
+            KeyInUse: records do.
+        """
+        async with self._database.write() as connection:
+            await lock_records(connection)
+            count = (await count_by_key(connection)).get(kek_id, 0)
+            if count:
+                raise KeyInUse(f"key {kek_id!r} encrypts {count} stored secrets: tieline keys rotate")
+            yield
+
+    def _text(self, record: VaultRecord) -> Secret:
+        try:
+            return Secret(self.open(record).decode())
+        except UnicodeDecodeError:
+            raise UnreadableRecord(f"stored secret {record.name} is no text: save it again") from None
 
     def _seal(self, value: bytes, aad: bytes) -> tuple[str, bytes]:
         dek = AESGCM.generate_key(256)
@@ -130,8 +160,19 @@ class Vault:
         return kek_id, _joined(again, nonce + sealed)
 
 
+async def open_keyring(database: Database, environment: SecretStr | None, path: Path) -> Keyring:
+    """The keys that belong to this database. A key file is made only while no secret is stored.
+
+    Raises:
+        KeyringError: there is no key, or none that a stored secret was encrypted with.
+    """
+    async with database.read() as connection:
+        needed = (await count_by_key(connection)).keys()
+    return load_keyring(environment, path, needed=needed)
+
+
 def _aad(table: str, record_id: str, field: str, version: int) -> bytes:
-    return "\x1f".join((str(FORMAT), table, record_id, field, str(version))).encode()
+    return json.dumps([FORMAT, table, record_id, field, version]).encode()
 
 
 def _joined(wrapped: bytes, rest: bytes) -> bytes:

@@ -11,10 +11,10 @@ from temporalio.worker import Worker
 
 from activities.http import HttpActivities
 from auth.accounts import Accounts
-from auth.keys import Keyring, load_keyring
+from auth.keys import Keyring
 from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
-from auth.vault import Vault
+from auth.vault import Vault, open_keyring
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
 from runtime.plugin import data_converter, tieline_plugin
@@ -42,12 +42,12 @@ class Stores:
 
 @contextlib.asynccontextmanager
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
-    """Open the database, migrated, and the keyring; no key, no start."""
+    """Open the database, migrated, and the keyring; no key that fits, no start."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keys = load_keyring(settings.keys, settings.key_file)
     database = Database(settings.database_url)
     try:
         await database.migrate()
+        keys = await open_keyring(database, settings.keys, settings.key_file)
         vault = Vault(database, keys)
         definitions = DefinitionStore(database)
         yield Stores(settings, database, keys, vault, definitions, Accounts(database, vault, definitions))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,6 +64,15 @@ async def delete_records(connection: AsyncConnection, table: str, record_id: str
     if field is not None:
         where.append(vault_records.c.field == field)
     await connection.execute(delete(vault_records).where(*where))
+
+
+async def lock_records(connection: AsyncConnection) -> None:
+    """Let nobody else write records until the transaction ends; readers go on.
+
+    To be taken before any other lock. On SQLite every writing transaction is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("LOCK TABLE vault_records IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def records_not_under(connection: AsyncConnection, kek_id: str, limit: int) -> Sequence[VaultRecord]:

@@ -65,7 +65,7 @@ async def examine(settings: Settings) -> list[Finding]:
     except KeyringError as error:
         findings.append(Finding("keys", State.WRONG, str(error)))
     except DatabaseUnavailable as error:
-        findings.append(Finding("database", State.UNREACHABLE, str(error), "check TIELINE_DATABASE_URL"))
+        findings.append(Finding("database", State.UNREACHABLE, str(error)))
     except StorageError as error:
         findings.append(Finding("database", State.WRONG, str(error)))
     return findings

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Double, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -17,6 +17,7 @@ from storage.migrate import upgrade
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS = 10
+_LOCKED = "database is locked"
 
 
 class db_now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -82,20 +83,27 @@ class Database:
         await self.engine.dispose()
 
 
+_NO_URL = (
+    "TIELINE_DATABASE_URL is no database URL: write sqlite+aiosqlite:///PATH or "
+    "postgresql+asyncpg://USER:PASSWORD@HOST/NAME, and within the password %40 for @, %3A for : and %2F for /"
+)
+
+
 def _engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise DatabaseUnavailable(
-            "TIELINE_DATABASE_URL is no database URL: write sqlite+aiosqlite:///PATH or "
-            "postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
-        ) from None
+    except (ArgumentError, ValueError):  # ValueError shows what stands in the place of the port
+        raise DatabaseUnavailable(_NO_URL) from None
+    if "sslmode" in parsed.query:
+        raise DatabaseUnavailable("TIELINE_DATABASE_URL: write ?ssl=… instead of ?sslmode=…; the values are the same")
+    if "@" in (parsed.host or ""):  # the end of a password: it would be shown as the host
+        raise DatabaseUnavailable(_NO_URL)
     options: dict[str, Any] = {"timeout": BUSY_SECONDS}
     if parsed.get_backend_name() == "postgresql":
         options = {"timeout": CONNECT_SECONDS}
     try:
         engine = create_async_engine(parsed, connect_args=options, hide_parameters=True)
-    except (NoSuchModuleError, ModuleNotFoundError, ArgumentError):
+    except (NoSuchModuleError, ModuleNotFoundError, ArgumentError, InvalidRequestError):
         raise DatabaseUnavailable(
             f"TIELINE_DATABASE_URL names driver {parsed.drivername!r}: use sqlite+aiosqlite or postgresql+asyncpg"
         ) from None
@@ -126,29 +134,31 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
 @contextlib.contextmanager
 def _unavailable(engine: AsyncEngine) -> Iterator[None]:
     """Tell a database that is away apart from a statement that is wrong; neither shows parameters or passwords."""
-    where = _shown(engine)
     try:
         yield
     except OSError as error:
-        raise DatabaseUnavailable(f"the database {where} cannot be reached: {error.strerror or 'no answer'}") from None
+        raise _away(engine, "cannot be reached", error.strerror or "no answer") from None
     except DBAPIError as error:
-        fault = str(error.orig).splitlines()[0] if error.orig else "no answer"
-        if error.connection_invalidated or _is_about_reaching(fault) or type(error.orig).__name__ in _AWAY:
-            raise DatabaseUnavailable(f"the database {where} cannot be used: {_plain(fault)}") from None
+        fault = _plain(str(error.orig).splitlines()[0]) if error.orig else "no answer"
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        if error.connection_invalidated or any(text in fault for text in _FAULTS) or state.startswith(_STATES):
+            raise _away(engine, "cannot be used", fault) from None
         raise
 
 
-_AWAY = ("InvalidPasswordError", "InvalidCatalogNameError", "CannotConnectNowError", "TooManyConnectionsError")
+_FAULTS = ("unable to open", "readonly", _LOCKED, "disk", "not a database", "connect")
+_STATES = ("08", "25006", "28", "3D", "42501", "53", "57P", "58")
+"""PostgreSQL's: no connection, read-only, no such user or database, no right, no room, shutting down, system error."""
 
 
-_FAULTS = ("unable to open", "readonly", "database is locked", "disk", "not a database", "connect")
-
-
-def _is_about_reaching(fault: str) -> bool:
-    return any(
-        text in fault
-        for text in ("unable to open", "readonly", "database is locked", "disk", "not a database", "connect")
-    )
+def _away(engine: AsyncEngine, how: str, fault: str) -> DatabaseUnavailable:
+    if engine.dialect.name == "postgresql":
+        action = "see that the server runs, and that TIELINE_DATABASE_URL is right"
+    elif _LOCKED in fault:
+        action = "another process writes for long, or holds it: try again"
+    else:
+        action = "see that its folder is there and can be written, or correct TIELINE_DATABASE_URL"
+    return DatabaseUnavailable(f"the database {_shown(engine)} {how} ({fault}): {action}")
 
 
 def _plain(fault: str) -> str:

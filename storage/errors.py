@@ -16,6 +16,23 @@ class SchemaTooNew(StorageError):
     """A newer Tieline has migrated this database."""
 
 
+class DatabaseTaken(StorageError):
+    """The database holds somebody else's tables."""
+
+
+class UnreadableDefinition(StorageError):
+    """A definition was stored by another version of Tieline, and this one cannot read it."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(
+            f"{kind} {key!r} was applied with another version of Tieline, which this one cannot read: apply it again"
+        )
+
+
+class UnfitSubject(StorageError):
+    """A subject cannot be stored under this name."""
+
+
 class NotFound(StorageError):
     """There is nothing of this kind under this name."""
 

@@ -7,10 +7,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from storage.errors import SchemaTooNew
+from storage.errors import DatabaseTaken, SchemaTooNew
+from storage.schema import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_ID = 0x7469656C696E65
@@ -41,5 +42,9 @@ def _upgrade(connection: Connection) -> None:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise SchemaTooNew(f"the database was migrated by a newer Tieline (revision {current}): start that version")
+    if current is None and (taken := metadata.tables.keys() & set(inspect(connection).get_table_names())):
+        raise DatabaseTaken(
+            f"the database holds tables of something else, as {min(taken)}: give Tieline a database of its own"
+        )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -2,9 +2,13 @@
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.errors import NotFound, UnfitSubject
 from storage.schema import accounts, subject_bindings
+
+MAX_SUBJECT = 255
 
 _NAME = (
     select(accounts.c.name)
@@ -25,13 +29,23 @@ async def account_of_subject(connection: AsyncConnection, profile: str, adapter:
 
 
 async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str, account_id: str) -> None:
-    """Bind, in place of what was bound before."""
+    """Bind, in place of what was bound before.
+
+    Raises:
+        UnfitSubject: the subject is empty, too long or no printable text.
+        NotFound: the account is gone.
+    """
+    if not subject or len(subject) > MAX_SUBJECT or not subject.isprintable():
+        raise UnfitSubject(f"a subject is a printable text of 1 to {MAX_SUBJECT} characters")
     module = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = module.insert(subject_bindings).values(
         profile=profile, adapter=adapter, subject=subject, account_id=account_id
     )
     key = [subject_bindings.c.profile, subject_bindings.c.adapter, subject_bindings.c.subject]
-    await connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"account_id": account_id}))
+    try:
+        await connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"account_id": account_id}))
+    except IntegrityError:
+        raise NotFound("account", account_id) from None
 
 
 async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str) -> None:

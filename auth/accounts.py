@@ -1,5 +1,6 @@
 """Connected accounts: created and changed with everything checked first, and never showing a secret."""
 
+import contextlib
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,6 @@ from auth.errors import AuthError
 from auth.secret import SecretError, check_secret
 from auth.vault import Vault
 from definitions.integration import Integration
-from definitions.profile import Profile
 from storage.accounts import (
     Account,
     account_named,
@@ -20,15 +20,12 @@ from storage.accounts import (
     bump_account,
     delete_account,
     insert_account,
+    lock_account,
 )
 from storage.database import Database
 from storage.definitions import DefinitionStore
-from storage.errors import AlreadyExists, NotFound
-from storage.vault_records import read_records
-
-ACCOUNT_SECRETS = "accounts"
-INTEGRATION_SECRETS = "integrations"
-"""The vault's tables: what is typed in for an account, and what belongs to all accounts of an integration."""
+from storage.errors import NotFound
+from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -56,13 +53,12 @@ class Accounts:
         """
         if not _NAME.fullmatch(name):
             raise AccountError(f"account name {name!r}: letters, digits and _ . - only, at most 64")
-        model = await self._definitions.integration(integration)
-        values = checked_parameters(model, parameters)
-        _check_secrets(model, secrets)
         account_id = uuid.uuid4().hex
         async with self._database.write() as connection:
-            await self._refuse_existing(connection, name)
-            shared = await self._stored(connection, INTEGRATION_SECRETS, integration)
+            model = await self._integration(connection, integration)
+            values = checked_parameters(model, parameters)
+            _check_secrets(model, secrets)
+            shared = await stored_fields(connection, INTEGRATION_SECRETS, integration)
             _check_complete(model, {*secrets, *shared})
             await insert_account(connection, account_id, name, integration, values)
             await self._save(connection, ACCOUNT_SECRETS, account_id, 1, secrets)
@@ -81,14 +77,18 @@ class Accounts:
     async def missing_secrets(self, integration: Integration, given: Iterable[str]) -> Sequence[str]:
         """The secrets that somebody must still hand in: required, not given, and not the integration's own."""
         async with self._database.read() as connection:
-            shared = await self._stored(connection, INTEGRATION_SECRETS, integration.key)
+            shared = await stored_fields(connection, INTEGRATION_SECRETS, integration.key)
         return _missing(integration, {*given, *shared})
 
     async def set_secrets(self, name: str, secrets: Mapping[str, str]) -> Account:
-        """Replace some secrets; the account is usable again and its token is fetched anew."""
-        account = await self.get(name)
-        _check_secrets(await self._definitions.integration(account.integration), secrets)
+        """Replace some secrets; the account is usable again and its token is fetched anew.
+
+        Raises:
+            SecretError: one is unknown or unfit. NotFound: there is no such account.
+        """
         async with self._database.write() as connection:
+            account = await account_named(connection, name)
+            _check_secrets(await self._integration(connection, account.integration), secrets)
             version = await bump_account(connection, account.id)
             await self._save(connection, ACCOUNT_SECRETS, account.id, version, secrets)
             await self._vault.delete(connection, "tokens", account.id, "token")
@@ -98,57 +98,61 @@ class Accounts:
         """Save secrets that all accounts of an integration share, an OAuth client's for instance; returns them.
 
         An account's own secret of the same name goes before it.
+
+        Raises:
+            SecretError: one is unknown or unfit. NotFound: there is no such integration.
         """
-        _check_secrets(await self._definitions.integration(key), secrets)
         async with self._database.write() as connection:
+            _check_secrets(await self._integration(connection, key), secrets)
             records = await read_records(connection, INTEGRATION_SECRETS, key)
             version = max((record.version for record in records), default=0) + 1
             await self._save(connection, INTEGRATION_SECRETS, key, version, secrets)
-            found = await accounts_of(connection, key)
-            for account in found:
-                await bump_account(connection, account.id)
-            return found
+            for account in await accounts_of(connection, key):
+                with contextlib.suppress(NotFound):  # deleted meanwhile
+                    await bump_account(connection, account.id)
+            return await accounts_of(connection, key)
 
     async def delete(self, name: str) -> None:
-        """Delete an account and its secrets.
+        """Delete an account, its secrets, and its bindings to subjects.
 
         Raises:
             AccountError: a profile still binds it. NotFound: there is none.
         """
-        bound = await self.bindings_of(name)
-        if bound:
-            raise AccountError(
-                f"account {name!r} is bound in {', '.join(bound)}: bind another one first, "
-                f"as in tieline profiles set {bound[0].replace('/', ' ')} ACCOUNT"
-            )
         async with self._database.write() as connection:
             account = await account_named(connection, name)
+            if not await lock_account(connection, account.id):
+                raise NotFound("account", name)
+            if bound := await self._bindings(connection, name):
+                raise AccountError(
+                    f"account {name!r} is bound in {', '.join(bound)}: bind another one first, "
+                    f"as in tieline profiles set {bound[0].replace('/', ' ')} ACCOUNT"
+                )
             await self._vault.delete(connection, ACCOUNT_SECRETS, account.id)
             await self._vault.delete(connection, "tokens", account.id)
             await delete_account(connection, account.id)
 
     async def bindings_of(self, name: str) -> Sequence[str]:
         """Where profiles bind this account, as `profile/adapter`."""
-        found = []
-        for profile_name in await self._definitions.list("profile"):
-            profile: Profile = await self._definitions.profile(profile_name)
-            found += [f"{profile_name}/{key}" for key, binding in profile.adapters.items() if binding.account == name]
+        async with self._database.read() as connection:
+            return await self._bindings(connection, name)
+
+    async def _bindings(self, connection: AsyncConnection, name: str) -> Sequence[str]:
+        return [
+            f"{profile.name}/{adapter}"
+            for profile in await self._definitions.profiles(connection)
+            for adapter, binding in profile.adapters.items()
+            if binding.account == name
+        ]
+
+    async def _integration(self, connection: AsyncConnection, key: str) -> Integration:
+        found = await self._definitions.read(connection, "integration", key)
+        assert isinstance(found, Integration), "the kind was asked for"
         return found
-
-    async def _refuse_existing(self, connection: AsyncConnection, name: str) -> None:
-        try:
-            await account_named(connection, name)
-        except NotFound:
-            return
-        raise AlreadyExists("account", name)
-
-    async def _stored(self, connection: AsyncConnection, table: str, record_id: str) -> set[str]:
-        return {record.field for record in await read_records(connection, table, record_id)}
 
     async def _save(
         self, connection: AsyncConnection, table: str, record_id: str, version: int, secrets: Mapping[str, str]
     ) -> None:
-        for field, value in secrets.items():
+        for field, value in sorted(secrets.items()):  # in one order, whoever saves: two never wait for each other
             await self._vault.put(connection, table, record_id, field, version, value.encode())
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth.accounts import ACCOUNT_SECRETS, INTEGRATION_SECRETS
 from auth.credential import Credential, OpenAccount
 from auth.errors import (
+    Misconfigured,
     NeedsReconnect,
     NoSubject,
     TokenUnavailable,
@@ -34,7 +34,8 @@ from storage.accounts import DISCONNECTED, Account, account_named
 from storage.bindings import account_of_subject
 from storage.database import Database
 from storage.definitions import DefinitionStore
-from storage.errors import DatabaseUnavailable, NotFound
+from storage.errors import DatabaseUnavailable, NotFound, UnreadableDefinition
+from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS
 
 SECONDS_KEPT = 5.0
 MAX_KEPT = 1024
@@ -236,6 +237,8 @@ def _told(about: str) -> Iterator[None]:
         yield
     except DatabaseUnavailable as error:
         raise TokenUnavailable(f"{about}: {error}", action="bring the database back: tieline doctor") from None
+    except UnreadableDefinition as error:
+        raise Misconfigured(f"{about}: {error}", action="apply the definition again: tieline apply PATH") from None
     except UnreadableRecord as error:
         raise Unreadable(
             f"{about}: {error}",

@@ -85,8 +85,7 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
     """Show an account; of its secrets only the names."""
 
     async def look(stores: "Stores") -> dict[str, Any]:
-        from auth.accounts import ACCOUNT_SECRETS
-        from storage.vault_records import read_records
+        from storage.vault_records import ACCOUNT_SECRETS, read_records
 
         account = await stores.accounts.get(name)
         async with stores.database.read() as connection:

@@ -1,4 +1,7 @@
-"""Connected accounts as rows; their secrets are vault records."""
+"""Connected accounts as rows; their secrets are vault records.
+
+Who changes both an account and its token locks the token's row first, so that two never wait for each other.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
-from storage.errors import NotFound
+from storage.errors import AlreadyExists, NotFound
 from storage.schema import accounts, subject_bindings, tokens
 
 ACTIVE = "active"
@@ -64,39 +68,47 @@ async def accounts_of(connection: AsyncConnection, integration: str) -> Sequence
 async def insert_account(
     connection: AsyncConnection, account_id: str, name: str, integration: str, parameters: Mapping[str, str]
 ) -> None:
-    """A new account, active, at version 1, with an empty row for its token."""
-    await connection.execute(
-        insert(accounts).values(
-            id=account_id,
-            name=name,
-            integration=integration,
-            parameters=json.dumps(dict(parameters)),
-            state=ACTIVE,
-            version=1,
-            created_at=db_now(),
-            updated_at=db_now(),
-        )
+    """A new account, active, at version 1, with an empty row for its token. Raises AlreadyExists."""
+    account = insert(accounts).values(
+        id=account_id,
+        name=name,
+        integration=integration,
+        parameters=json.dumps(dict(parameters)),
+        state=ACTIVE,
+        version=1,
+        created_at=db_now(),
+        updated_at=db_now(),
     )
+    try:
+        await connection.execute(account)
+    except IntegrityError:
+        raise AlreadyExists("account", name) from None
     await connection.execute(
         insert(tokens).values(account_id=account_id, state=ACTIVE, version=0, fence=0, lease_until=0.0, failures=0)
     )
 
 
 async def bump_account(connection: AsyncConnection, account_id: str) -> int:
-    """Count a change of secrets or parameters: a revived account, at the version that is returned."""
-    await connection.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id)
-        .values(version=accounts.c.version + 1, state=ACTIVE, cause=None, updated_at=db_now())
-    )
+    """Count a change of secrets or parameters: a revived account, at the version that is returned.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
     # The token was had with the old secrets: it is not given out again, and its successor is asked for at once.
     await connection.execute(
         update(tokens)
         .where(tokens.c.account_id == account_id)
         .values(state=ACTIVE, access_expires_at=0.0, refresh_at=0.0, failures=0, last_error=None)
     )
-    query = select(accounts.c.version).where(accounts.c.id == account_id)
-    version: int = (await connection.execute(query)).scalar_one()
+    result = await connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(version=accounts.c.version + 1, state=ACTIVE, cause=None, updated_at=db_now())
+        .returning(accounts.c.version)
+    )
+    version: int | None = result.scalar()
+    if version is None:
+        raise NotFound("account", account_id)
     return version
 
 
@@ -107,8 +119,18 @@ async def set_account_state(connection: AsyncConnection, account_id: str, state:
     )
 
 
+async def lock_account(connection: AsyncConnection, account_id: str) -> bool:
+    """Let nobody else change the account or bind a subject to it until the transaction ends; False if it is gone."""
+    for query in (
+        select(tokens.c.account_id).where(tokens.c.account_id == account_id),
+        select(accounts.c.id).where(accounts.c.id == account_id),
+    ):
+        found = (await connection.execute(query.with_for_update())).first()
+    return found is not None
+
+
 async def delete_account(connection: AsyncConnection, account_id: str) -> None:
-    """Delete an account and its token's row; the vault's records are the caller's."""
+    """Delete a locked account, its token's row and its subjects' bindings; the vault's records are the caller's."""
     await connection.execute(delete(subject_bindings).where(subject_bindings.c.account_id == account_id))
     await connection.execute(delete(accounts).where(accounts.c.id == account_id))
 

@@ -4,19 +4,22 @@ import difflib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import yaml
-from sqlalchemy import and_, bindparam, insert, select, update
+from pydantic import ValidationError
+from sqlalchemy import and_, bindparam, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from definitions.integration import Integration
 from definitions.loading import Document
 from definitions.profile import Profile
+from storage.accounts import accounts_of
 from storage.database import Database, db_now
-from storage.errors import NotFound
+from storage.errors import NotFound, UnreadableDefinition
 from storage.schema import accounts, definition_versions, definitions
+from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, stored_fields
 
 Kind = Literal["integration", "profile"]
 _MODELS: dict[str, type[Integration] | type[Profile]] = {"integration": Integration, "profile": Profile}
@@ -61,6 +64,8 @@ class DefinitionStore:
         models = [document.model for document in documents]
         opened = self._database.read() if dry_run else self._database.write()
         async with opened as connection:
+            if not dry_run:
+                await _lock(connection)
             changes = [await self._change(connection, model) for model in models]
             if not dry_run:
                 for model, change in zip(models, changes, strict=True):
@@ -80,7 +85,7 @@ class DefinitionStore:
         return found
 
     async def get(self, kind: Kind, key: str) -> Integration | Profile:
-        """The document in force. Raises NotFound."""
+        """The document in force. Raises NotFound, UnreadableDefinition."""
         async with self._database.read() as connection:
             return await self.read(connection, kind, key)
 
@@ -93,11 +98,23 @@ class DefinitionStore:
         return self.model_of(kind, row.version, row.document)
 
     def model_of(self, kind: str, version: str, document: str) -> Integration | Profile:
-        """The model of a stored version, parsed once."""
+        """The model of a stored version, parsed once. Raises UnreadableDefinition."""
         model = self._models.get((kind, version))
         if model is None:
-            model = self._models[kind, version] = _MODELS[kind].model_validate_json(document)
+            try:
+                model = _MODELS[kind].model_validate_json(document)
+            except ValidationError:
+                raise UnreadableDefinition(kind, _key_in(document)) from None
+            self._models[kind, version] = model
         return model
+
+    async def profiles(self, connection: AsyncConnection) -> Sequence[Profile]:
+        """All profiles in force, sorted by name."""
+        query = _IN_FORCE_ALL.where(definitions.c.kind == "profile").order_by(definitions.c.key)
+        models = [
+            self.model_of("profile", row.version, row.document) for row in (await connection.execute(query)).all()
+        ]
+        return [model for model in models if isinstance(model, Profile)]
 
     async def list(self, kind: Kind) -> Sequence[str]:
         """The keys of all documents in force, sorted."""
@@ -123,16 +140,15 @@ class DefinitionStore:
             old = await self.read(connection, model.kind, key)
         except NotFound:
             return Change(model.kind, key, "created", version, _diff("", _yaml(model), key))
+        except UnreadableDefinition:
+            return Change(model.kind, key, "updated", version, _diff("", _yaml(model), key))
         if old == model:
             return Change(model.kind, key, "unchanged", version)
         return Change(model.kind, key, "updated", version, _diff(_yaml(old), _yaml(model), key))
 
 
-_GET = (
-    select(definition_versions.c.version, definition_versions.c.document)
-    .join(definitions, _IN_FORCE)
-    .where(definitions.c.kind == bindparam("wanted_kind"), definitions.c.key == bindparam("wanted_key"))
-)
+_IN_FORCE_ALL = select(definition_versions.c.version, definition_versions.c.document).join(definitions, _IN_FORCE)
+_GET = _IN_FORCE_ALL.where(definitions.c.kind == bindparam("wanted_kind"), definitions.c.key == bindparam("wanted_key"))
 
 
 def key_of(model: Integration | Profile) -> str:
@@ -181,12 +197,47 @@ async def _store(connection: AsyncConnection, model: Integration | Profile, chan
 
 async def _warned(connection: AsyncConnection, model: Integration | Profile, change: Change) -> Change:
     if isinstance(model, Profile):
-        named = {binding.account for binding in model.adapters.values() if binding.account}
-        found = set((await connection.scalars(select(accounts.c.name).where(accounts.c.name.in_(named)))).all())
-        warnings = tuple(
-            f"account {name!r} does not exist yet: tieline accounts create {name} --integration KEY"
-            for name in sorted(named - found)
-        )
-    else:
-        warnings = ()
-    return Change(change.kind, change.key, change.action, change.version, change.diff, warnings)
+        return replace(change, warnings=tuple(await _not_there_yet(connection, model)))
+    return replace(change, warnings=tuple(await _left_incomplete(connection, model)))
+
+
+async def _not_there_yet(connection: AsyncConnection, profile: Profile) -> list[str]:
+    """The accounts that a profile names and that do not exist."""
+    named = {binding.account for binding in profile.adapters.values() if binding.account}
+    found = set((await connection.scalars(select(accounts.c.name).where(accounts.c.name.in_(named)))).all())
+    return [
+        f"account {name!r} does not exist yet: tieline accounts create {name} --integration KEY"
+        for name in sorted(named - found)
+    ]
+
+
+async def _left_incomplete(connection: AsyncConnection, integration: Integration) -> list[str]:
+    """The accounts that lack what the integration asks for: what it asks for has changed."""
+    required = [name for name, field in integration.secret_fields().items() if not field.optional]
+    asked = [name for name, parameter in integration.parameters.items() if parameter.default is None]
+    shared = await stored_fields(connection, INTEGRATION_SECRETS, integration.key)
+    told = []
+    for account in await accounts_of(connection, integration.key):
+        own = await stored_fields(connection, ACCOUNT_SECRETS, account.id)
+        if secrets := [name for name in required if name not in shared | own]:
+            options = " ".join(f"--secret {name}=env:VARIABLE" for name in secrets)
+            told.append(
+                f"account {account.name!r} lacks secret {', '.join(secrets)}: "
+                f"tieline accounts set-secrets {account.name} {options}"
+            )
+        if parameters := [name for name in asked if name not in account.parameters]:
+            told.append(
+                f"account {account.name!r} lacks parameter {', '.join(parameters)}: create it again, or give a default"
+            )
+    return told
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Let nobody else apply until the transaction ends. On SQLite every writing transaction is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("LOCK TABLE definitions IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def _key_in(document: str) -> str:
+    data = json.loads(document)
+    return str(data.get("key") or data.get("name"))

@@ -9,6 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.schema import vault_records
 
+ACCOUNT_SECRETS = "accounts"
+INTEGRATION_SECRETS = "integrations"
+"""The vault's tables: what is typed in for an account, and what belongs to all accounts of an integration."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VaultRecord:
@@ -37,6 +41,11 @@ async def read_records(connection: AsyncConnection, table: str, record_id: str) 
     """All fields of one record."""
     rows = (await connection.execute(_ALL, {"of_table": table, "of_record": record_id})).all()
     return [VaultRecord(*row) for row in rows]
+
+
+async def stored_fields(connection: AsyncConnection, table: str, record_id: str) -> set[str]:
+    """The names of a record's fields."""
+    return {record.field for record in await read_records(connection, table, record_id)}
 
 
 async def write_record(connection: AsyncConnection, record: VaultRecord) -> None:

@@ -1,10 +1,11 @@
 """`tieline keys`: the keys that encrypt all secrets of this installation."""
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.errors import Status
+from cli.errors import CliError, Status
 from cli.output import Output, OutputOption, Printer
 from cli.session import with_stores
 
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The key-encryption keys of this installation.", no_args_is_help=True)
     group.command("list")(list_keys)
     group.command("rotate")(rotate)
+    group.command("drop")(drop)
     app.add_typer(group, name="keys")
 
 
@@ -64,6 +66,29 @@ def rotate(output: OutputOption = Output.TABLE) -> int:
         for record in rotation.unreadable:
             printer.note(f"stored secret {record} cannot be read: restore its key, or save it again")
     return Status.FAILED if rotation.unreadable else Status.DONE
+
+
+def drop(
+    key: Annotated[str, typer.Argument(help="The key's id: tieline keys list.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Take a key out of the key file for good; refused while a stored secret needs it. Histories are not looked at."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CliError(f"runs whose histories were written with key {key!r} become unreadable: say --yes")
+        typer.confirm(f"Drop key {key}? Runs whose histories were written with it become unreadable", abort=True)
+
+    async def take_out(stores: "Stores") -> None:
+        async with stores.vault.without(key):
+            stores.keys.drop(key)
+
+    with_stores(take_out)
+    printer = Printer(output)
+    if printer.json:
+        printer.document({"dropped": key})
+    else:
+        printer.line(f"key {key}: dropped")
 
 
 async def _unfinished(stores: "Stores") -> bool:

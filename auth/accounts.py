@@ -104,12 +104,12 @@ class Accounts:
         """
         async with self._database.write() as connection:
             _check_secrets(await self._integration(connection, key), secrets)
-            records = await read_records(connection, INTEGRATION_SECRETS, key)
-            version = max((record.version for record in records), default=0) + 1
-            await self._save(connection, INTEGRATION_SECRETS, key, version, secrets)
             for account in await accounts_of(connection, key):
                 with contextlib.suppress(NotFound):  # deleted meanwhile
                     await bump_account(connection, account.id)
+            records = await read_records(connection, INTEGRATION_SECRETS, key)
+            version = max((record.version for record in records), default=0) + 1
+            await self._save(connection, INTEGRATION_SECRETS, key, version, secrets)
             return await accounts_of(connection, key)
 
     async def delete(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Connected accounts as rows; their secrets are vault records.
 
-Who changes both an account and its token locks the token's row first, so that two never wait for each other.
+Who changes several things locks them in one order, so that no two wait for each other: the row of the token, the row of
+the account, the records of the vault.
 """
 
 import json

@@ -23,6 +23,8 @@ _NAME = (
 
 async def account_of_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str) -> str | None:
     """The name of the subject's account, or None."""
+    if not _fits(subject):  # PostgreSQL refuses to be asked
+        return None
     where = {"of_profile": profile, "of_adapter": adapter, "of_subject": subject}
     name: str | None = (await connection.execute(_NAME, where)).scalar()
     return name
@@ -35,7 +37,7 @@ async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, 
         UnfitSubject: the subject is empty, too long or no printable text.
         NotFound: the account is gone.
     """
-    if not subject or len(subject) > MAX_SUBJECT or not subject.isprintable():
+    if not _fits(subject):
         raise UnfitSubject(f"a subject is a printable text of 1 to {MAX_SUBJECT} characters")
     module = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = module.insert(subject_bindings).values(
@@ -57,3 +59,7 @@ async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str
             subject_bindings.c.subject == subject,
         )
     )
+
+
+def _fits(subject: str) -> bool:
+    return 0 < len(subject) <= MAX_SUBJECT and subject.isprintable()

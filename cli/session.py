@@ -71,8 +71,8 @@ async def _session() -> AsyncIterator[Session]:
 def client_settings() -> "Settings":
     """The settings of a command that ends by itself: warnings only, unless a level was asked for, and no metrics or
     traces, whose addresses belong to the worker."""
-    from runtime.settings import load_settings
     from runtime.logs import configure_logging
+    from runtime.settings import load_settings
 
     settings = load_settings().model_copy(update={"metrics_address": None, "otlp_endpoint": None})
     configure_logging(_warnings_only(settings))
@@ -81,8 +81,8 @@ def client_settings() -> "Settings":
 
 def server_settings() -> "Settings":
     """The settings of a process that serves, which logs as it is told."""
-    from runtime.settings import load_settings
     from runtime.logs import configure_logging
+    from runtime.settings import load_settings
 
     settings = load_settings()
     configure_logging(settings)

@@ -280,6 +280,17 @@ async def test_changes_of_the_same_accounts_at_once_all_count_and_none_fails(def
 AB = ("giphy-a", "giphy-b")
 
 
+async def test_shared_secrets_that_several_save_at_once_are_those_of_one_of_them(defined: Bench) -> None:
+    await asyncio.gather(
+        *(defined.accounts.set_integration_secrets("giphy", {"token": f"t{n}", "app": f"a{n}"}) for n in range(6)),
+        *(defined.accounts.set_integration_secrets("giphy", {"app": f"a{n}", "token": f"t{n}"}) for n in range(6)),
+    )
+
+    await defined.accounts.create("giphy-a", "giphy", {}, {})
+    found = await secrets_of(defined, "giphy-a")
+    assert found["token"][1:] == found["app"][1:], "of one change, not of two"
+
+
 async def test_deleting_an_account_and_changing_it_at_once_is_in_one_order_or_the_other(defined: Bench) -> None:
     await defined.accounts.create("crm-main", "crm", TENANT, LOGIN)
 

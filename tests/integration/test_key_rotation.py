@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.keys import Keyring, from_file
 from auth.vault import KeyInUse, Vault
@@ -150,6 +151,36 @@ async def test_two_rotations_at_once_end_under_one_key_and_lose_nothing(filled: 
     assert await filled.vault.records_by_key() == {last.primary_id: 10}
     assert len(last.ids) == 3
     assert await unreadable(filled, another_process(filled)) == []
+
+
+class OvertakenDatabase(Database):
+    """Somebody else makes a new key before the third transaction."""
+
+    def __init__(self, url: str, others: Keyring) -> None:
+        super().__init__(url)
+        self._others = others
+        self._left = 3
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        self._left -= 1
+        if self._left == 0:
+            self._others.add_primary()
+        async with super().write() as connection:
+            yield connection
+
+
+async def test_a_rotation_that_is_overtaken_by_another_one_goes_on_under_the_later_key(filled: Bench) -> None:
+    keys, others = from_file(filled.key_file), from_file(filled.key_file)
+    keys.add_primary()
+    database = OvertakenDatabase(filled.url, others)
+
+    rotation = await Vault(database, keys).rotate(batch=2)
+    await database.dispose()
+
+    assert rotation.key == others.primary_id
+    assert rotation.rewrapped == 4 + 10
+    assert await filled.vault.records_by_key() == {others.primary_id: 10}
 
 
 async def test_secrets_that_are_saved_during_a_rotation_are_neither_lost_nor_waited_for_in_vain(filled: Bench) -> None:

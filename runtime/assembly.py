@@ -61,10 +61,11 @@ async def open_resolver(stores: Stores) -> AsyncIterator[tuple[CredentialResolve
     settings = stores.settings
     policy = EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow])
     http = GuardedClient(policy, proxy=settings.proxy)
+    refresher = Refresher(stores.database, stores.vault, http)
     try:
-        refresher = Refresher(stores.database, stores.vault, http)
         yield CredentialResolver(stores.database, stores.vault, stores.definitions, refresher), http
     finally:
+        await refresher.drain()
         await http.aclose()
 
 

@@ -92,12 +92,6 @@ async def claim_token(
     return fence
 
 
-async def holds_lease(connection: AsyncConnection, account_id: str, fence: int) -> bool:
-    """Whether nobody has claimed the row since this fence was given out."""
-    current = await connection.scalar(select(tokens.c.fence).where(tokens.c.account_id == account_id))
-    return current == fence
-
-
 async def swap_token(
     connection: AsyncConnection,
     account_id: str,

@@ -14,8 +14,8 @@ from runtime.settings import Settings
 
 FIELDS = ("run_id", "adapter", "profile", "account", "category", "status", "attempt")
 
-_TALKATIVE = ("aiosqlite",)
-"""Below WARNING they print values of SQL parameters."""
+_TALKATIVE = ("aiosqlite", "alembic")
+"""Below WARNING aiosqlite prints values of SQL parameters, and alembic a line for each time it is asked."""
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 

@@ -144,7 +144,7 @@ class Story:
             self._expect_status(started, 4)
             self._narrator.expect("the message says who must act", "Who must act: operator" in started.output)
             outcome = await self._tieline("runs", "list", "--state", "waiting_for_decision")
-            self._narrator.expect("the run waits", run in outcome.output)
+            self._narrator.expect("it is among the runs that wait for a decision", run in outcome.output)
             self._expect_requests("cut/table", 1)
         with self._narrator.step("An operator reads why"):
             outcome = await self._tieline("runs", "show", run)
@@ -194,7 +194,7 @@ class Story:
         ]
 
     def _expect_status(self, outcome: Outcome, status: int) -> None:
-        self._narrator.expect("exit status", outcome.status, status)
+        self._narrator.expect(f"exit status {status}", outcome.status, status)
 
     def _expect_effects(self, what: str, resource: str, count: int) -> None:
         self._narrator.expect(f"{what} on the other side: {count}", self._systems.ledger.effects(resource), count)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.errors import AuthError
-from auth.secret import SecretError, check_secret
+from auth.secret import MULTI_LINE_FIELDS, SecretError, check_secret
 from auth.vault import Vault
 from definitions.integration import Integration
 from storage.accounts import (
@@ -179,11 +179,12 @@ def checked_parameters(integration: Integration, given: Mapping[str, str]) -> di
 
 
 def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None:
-    known = integration.secret_fields()
+    known, tls = integration.secret_fields(), integration.tls
+    pem = {tls.client_certificate_secret, tls.client_key_secret} if tls else set()
     for field, value in secrets.items():
         if field not in known:
             raise SecretError(f"integration {integration.key!r} has no secret {field!r}{_near(field, known)}")
-        check_secret(field, value)
+        check_secret(field, value, multi_line=field in MULTI_LINE_FIELDS or field in pem)
 
 
 def _check_complete(integration: Integration, given: set[str]) -> None:

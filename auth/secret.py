@@ -3,7 +3,8 @@
 import hmac
 from typing import NoReturn
 
-MULTI_LINE_FIELDS = frozenset({"private_key", "certificate", "client_certificate", "client_key"})
+MULTI_LINE_FIELDS = frozenset({"private_key", "certificate"})
+"""Of every scheme that has fields of these names; an integration may name further ones for TLS."""
 
 
 class SecretError(ValueError):
@@ -43,20 +44,19 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
-def check_secret(field: str, value: str, *, multi_line: bool | None = None) -> str:
-    """Refuse what cannot work as a secret; keys and certificates may have lines.
+def check_secret(field: str, value: str, *, multi_line: bool = False) -> str:
+    """Refuse what cannot work as a secret; `multi_line`: it is a key or a certificate and may have lines.
 
     Raises:
         SecretError: it is empty, or holds what no request can carry.
     """
-    lines = field in MULTI_LINE_FIELDS if multi_line is None else multi_line
     if not value.strip():
         raise SecretError(f"secret {field!r} is empty")
     if "\0" in value:
         raise SecretError(f"secret {field!r} holds a NUL character: it was read from something that is not text")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise SecretError(f"secret {field!r} holds bytes that are not text (UTF-8): copy it again")
-    if lines:
+    if multi_line:
         return value
     if value != value.rstrip("\r\n"):
         raise SecretError(f"secret {field!r} ends with a line break: write it without, as in printf %s instead of echo")

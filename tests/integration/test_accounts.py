@@ -34,6 +34,14 @@ auth:
   type: api_token
   place: [{in: header, name: X-Key, value: "{token} {app}"}]
 secrets: {app: {}}
+---
+kind: integration
+key: bank
+name: Bank
+base_url: "https://bank.example"
+auth: {type: none}
+secrets: {card: {}, card_key: {}}
+tls: {client_certificate_secret: card, client_key_secret: card_key}
 """
 TENANT = {"tenant": "acme"}
 
@@ -75,6 +83,14 @@ async def test_an_account_is_created_with_defaults_and_shows_no_secret(defined: 
     assert 1_700_000_000 < created.created_at <= created.updated_at < created.created_at + 60
     assert CANARY not in repr(created)
     assert (await secrets_of(defined, "crm-main"))["password"] == CANARY
+
+
+async def test_the_secrets_that_tls_is_told_to_use_may_have_lines(defined: Bench) -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+    await defined.accounts.create("bank-main", "bank", {}, {"card": pem, "card_key": pem})
+
+    assert (await secrets_of(defined, "bank-main"))["card"] == pem
 
 
 async def test_accounts_are_listed_by_name(defined: Bench) -> None:

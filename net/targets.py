@@ -15,7 +15,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^\s\x00-\x20\x7f/?#\\@:\[\]%<>\"^`{|}]+)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<target>(?:/[^?#\\\x00-\x20\x7f]*)?(?:\?[^#\\\x00-\x20\x7f]*)?)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # in Unicode the long s would pass for the one of https
 )
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -70,8 +70,15 @@ def parse_target(url: str) -> Target:
     if not 0 < number < 65536:
         raise NetError("invalid_request", "the URL's port is not between 1 and 65535")
     if not target.isascii():
-        target = quote(target, safe=_PRINTABLE, errors="replace")
+        target = _encode(target)
     return Target(scheme, _host(host), number, target if target.startswith("/") else f"/{target}")
+
+
+def _encode(target: str) -> str:
+    try:
+        return quote(target, safe=_PRINTABLE, errors="strict")
+    except UnicodeEncodeError:
+        raise NetError("invalid_request", "the URL holds a lone surrogate, which is no character") from None
 
 
 @lru_cache(maxsize=256)

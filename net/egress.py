@@ -4,14 +4,19 @@ Public addresses on ports 80 and 443 are open. Anything else needs a rule of the
 integration's list of ports.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
 from net.addresses import IPAddress, IPNetwork, Reach, classify, must_be_named_singly, plain
 from net.errors import NetError
 
 OPEN_PORTS = frozenset({80, 443})
+
+_BRACKETED = re.compile(r"\[([^\[\]]*)\](?::(.*))?")
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_MAPPED_BITS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +32,18 @@ class AllowRule:
         """Read `10.1.2.3`, `10.0.0.0/8:443`, `[fd00::5]:8443` or `host.internal:8443`.
 
         Raises:
-            ValueError: none of these; or a network within loopback or link-local, whose addresses must be named singly.
+            ValueError: none of these; a network within loopback or link-local, whose addresses must be named singly; or
+                an address that no rule can allow.
         """
         host, port = _split(text.strip())
         try:
-            network = ip_network(host)
+            network = _network(host)
         except ValueError:
             return cls(_host_name(host, text), None, port)
         if must_be_named_singly(network):
             raise ValueError(f"egress rule {text!r}: loopback and link-local addresses must be named one by one")
-        if network.num_addresses == 1:
-            network = ip_network(plain(network[0]))
+        if network.num_addresses == 1 and classify(network[0]).reach is Reach.NEVER:
+            raise ValueError(f"egress rule {text!r}: no rule can allow a {classify(network[0]).kind} address")
         return cls(None, network, port)
 
     def covers(self, host: str, address: IPAddress, reach: Reach) -> bool:
@@ -132,9 +138,10 @@ def _is_own_loopback(host: str, address: IPAddress) -> bool:
 
 
 def _split(text: str) -> tuple[str, int | None]:
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, _port(rest[1:], text) if rest else None
+    bracketed = _BRACKETED.fullmatch(text)
+    if bracketed:
+        host, port = bracketed.groups()
+        return host, None if port is None else _port(port, text)
     if text.count(":") > 1:
         return text, None
     host, colon, port = text.partition(":")
@@ -147,8 +154,19 @@ def _port(port: str, text: str) -> int:
     raise ValueError(f"egress rule {text!r}: the port must be a number between 1 and 65535")
 
 
+def _network(text: str) -> IPNetwork:
+    """An address or a network; IPv4 in disguise as what it is, because that is how addresses are compared."""
+    network = ip_network(text)
+    first = plain(network[0])
+    if isinstance(network, IPv6Network) and isinstance(first, IPv4Address) and network.prefixlen >= _MAPPED_BITS:
+        return IPv4Network((first, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
 def _host_name(host: str, text: str) -> str:
-    labels = host.split(".")
-    if host and all(label and label.replace("-", "").replace("_", "").isalnum() for label in labels):
-        return normal_host(host)
-    raise ValueError(f"egress rule {text!r}: expected HOST:PORT, ADDRESS[:PORT] or NETWORK/BITS[:PORT]")
+    name = normal_host(host)
+    if _HOST.fullmatch(name) and not name.rpartition(".")[2].isdigit():
+        return name
+    forms = "HOST:PORT, ADDRESS[:PORT] or NETWORK/BITS[:PORT]"
+    hint = "a network by its first address, an international name in its xn-- form"
+    raise ValueError(f"egress rule {text!r}: expected {forms}; {hint}")

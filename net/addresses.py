@@ -5,9 +5,10 @@ and multicast addresses global, and differs between patch releases of Python.
 Sources: the IANA special-purpose address registries (RFC 6890 and updates); the clouds' own documentation.
 """
 
+import socket
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -44,6 +45,18 @@ def classify(address: IPAddress) -> Place:
         return classify(address.ipv4_mapped)
     place = _lookup(_V6, address, PUBLIC if address in _GLOBAL_UNICAST else _RESERVED)
     return max(place, *map(classify, _embedded(address)), key=lambda each: each.reach) if _embeds(address) else place
+
+
+def read_address(host: str) -> IPAddress | None:
+    """The address that a host is, however written: `127.1`, `0x7f000001` and `2130706433` name no host either."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
 
 
 def plain(address: IPAddress) -> IPAddress:

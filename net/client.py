@@ -3,10 +3,10 @@
 import asyncio
 import re
 import time
-from ipaddress import ip_address
 
 import httpcore2
 
+from net.addresses import read_address
 from net.decoding import ACCEPT_ENCODING
 from net.egress import EgressPolicy
 from net.errors import NetError, Sent
@@ -106,12 +106,11 @@ class GuardedClient:
         return reply
 
     def _check_behind_proxy(self, target: Target, ports: frozenset[int]) -> None:
-        try:
-            addresses = [ip_address(target.host)]
-        except ValueError:
+        address = read_address(target.host)
+        if address is None:
             self._policy.check_port(target.host, target.port, ports=ports)
         else:
-            self._policy.check(target.host, addresses, target.port, ports=ports)
+            self._policy.check(target.host, [address], target.port, ports=ports)
 
 
 def _first_hop(request: OutboundRequest, target: Target) -> Hop:

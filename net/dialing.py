@@ -5,11 +5,10 @@ nothing; because only the TCP target is replaced, TLS still verifies the name.
 """
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 
 from httpcore2 import SOCKET_OPTION, AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError, ConnectTimeout
 
-from net.addresses import IPAddress
+from net.addresses import IPAddress, read_address
 from net.egress import EgressPolicy
 from net.errors import NetError
 from net.resolver import Resolve
@@ -52,10 +51,8 @@ class GuardedBackend(AsyncNetworkBackend):
         return await self._plain.connect_tcp(str(allowed[-1]), port, timeout, local_address, socket_options)
 
     async def _addresses(self, host: str) -> list[IPAddress]:
-        try:
-            return [ip_address(host)]
-        except ValueError:
-            return await self._resolve(host)
+        address = read_address(host)
+        return await self._resolve(host) if address is None else [address]
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[SOCKET_OPTION] | None = None

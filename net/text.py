@@ -103,10 +103,8 @@ def _parse_leniently(body: bytes) -> object:
         raise UnusableBody("the body is not JSON: it is not text in UTF-8")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-        clean = (
-            json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        )
-        return orjson.loads(clean)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return orjson.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
     except RecursionError:
         raise UnusableBody(f"the JSON is nested deeper than {MAX_DEPTH}") from None
     except json.JSONDecodeError as error:

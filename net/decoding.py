@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from io import BytesIO
 from typing import Protocol
 
 ACCEPT_ENCODING = "gzip, deflate"
@@ -10,6 +11,9 @@ ACCEPT_ENCODING = "gzip, deflate"
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 2
 _GZIP_WBITS = zlib.MAX_WBITS | 16
+_OVERHEAD = 4096
+_EXPANSION = 1024
+"""What coding may add to data that does not compress: a header, and less than a thousandth (RFC 1951 §3.2.4)."""
 
 
 class TooLargeError(Exception):
@@ -33,8 +37,8 @@ class Decoder(Protocol):
 def decoder_for(codings: list[str], limit: int) -> Decoder:
     """The decoder for the values of Content-Encoding, up to `limit` decoded bytes.
 
-    Raises:
-        UndecodableError: a coding that was not asked for, or several over one another.
+    A coding that was not asked for, or several over one another, is refused with the first byte: an answer without a
+    body (to HEAD, or 304) only tells how the body would be coded.
     """
     named = [
         name for value in codings for name in value.lower().replace(" ", "").split(",") if name not in ("", "identity")
@@ -45,41 +49,54 @@ def decoder_for(codings: list[str], limit: int) -> Decoder:
         return Inflate(limit, gzip=True)
     if named == ["deflate"]:
         return Inflate(limit, gzip=False)
-    raise UndecodableError
+    return Unknown()
 
 
 class Identity:
     """No coding."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._pieces: list[bytes] = []
+        self._left = limit
+        self._decoded = BytesIO()  # a list of pieces would take 20 times the memory of a body that comes by twos
 
     def feed(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._limit:
+        self._left -= len(piece)
+        if self._left < 0:
             raise TooLargeError
-        self._pieces.append(piece)
+        self._decoded.write(piece)
 
     def finish(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return self._decoded.getvalue()
+
+
+class Unknown:
+    """A coding that cannot be undone."""
+
+    def feed(self, piece: bytes) -> None:
+        if piece:
+            raise UndecodableError
+
+    def finish(self) -> bytes:
+        return b""
 
 
 class Inflate:
     """gzip (also several members, RFC 1952 §2.2) and deflate, with or without its zlib wrapper (RFC 9110 §8.4.1.2)."""
 
     def __init__(self, limit: int, *, gzip: bool) -> None:
-        self._coded_left = self._left = limit
+        self._left = limit
+        self._coded_left = limit + limit // _EXPANSION + _OVERHEAD
         self._gzip = gzip
         self._inflate: zlib._Decompress | None = None
         self._held = b""
         self._over = False
-        self._pieces: list[bytes] = []
+        self._decoded = BytesIO()
 
     def feed(self, piece: bytes) -> None:
-        # A body of countless empty members would never reach the limit by what it decodes to.
+        # Countless empty members, or padding without end, would never reach the limit by what they decode to.
         self._coded_left -= len(piece)
+        if self._coded_left < 0:
+            raise TooLargeError
         piece = self._held + piece
         self._held = b""
         while piece and not self._over:
@@ -96,7 +113,7 @@ class Inflate:
             return b""
         if self._inflate is None or not self._inflate.eof:
             raise UndecodableError
-        return b"".join(self._pieces)
+        return self._decoded.getvalue()
 
     def _begin(self, piece: bytes) -> None:
         """Start on the first or the next member; what follows the last one is padding and ignored."""
@@ -114,7 +131,7 @@ class Inflate:
         except zlib.error:
             raise UndecodableError from None
         self._left -= len(decoded)
-        if self._left < 0 or self._coded_left < 0:
+        if self._left < 0:
             raise TooLargeError
-        self._pieces.append(decoded)
+        self._decoded.write(decoded)
         return inflate.unconsumed_tail or inflate.unused_data

@@ -25,7 +25,7 @@ async def read_reply(response: httpcore2.Response, hop: Hop, max_bytes: int, sta
     headers = [(name.decode("latin-1"), _text(value)) for name, value in response.headers]
     fields = {name.lower(): value for name, value in headers}
     try:
-        body = await _body(response, headers, 0 if hop.method == "HEAD" else _length(fields), max_bytes)
+        body = await _body(response, headers, _length(fields) if _has_body(hop, status) else 0, max_bytes)
     except TooLargeError:
         raise _unusable("response_too_large", status, f"with a body of more than {max_bytes} bytes") from None
     except UndecodableError:
@@ -52,7 +52,15 @@ async def _body(response: httpcore2.Response, headers: list[tuple[str, str]], le
     return decoder.finish()
 
 
+def _has_body(hop: Hop, status: int) -> bool:
+    """Else Content-Length and Content-Encoding tell of the body that another request would get (RFC 9110 §8.6)."""
+    return hop.method != "HEAD" and status not in (204, 304)
+
+
 def _length(fields: dict[str, str]) -> int:
+    """The announced size of the body as it will be; of a coded one nothing is known."""
+    if "content-encoding" in fields:
+        return 0
     length = fields.get("content-length", "")
     return int(length[:18]) if length.isascii() and length.isdigit() else 0
 

@@ -1,0 +1,140 @@
+"""Content codings: undone piece by piece, never past the limit, never silently short."""
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from net.decoding import TooLargeError, UndecodableError, decoder_for
+
+LIMIT = 100_000
+
+
+def raw_deflate(body: bytes) -> bytes:
+    return zlib.compress(body, wbits=-zlib.MAX_WBITS)
+
+
+CODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "none": ("identity", bytes),
+    "gzip": ("gzip", gzip.compress),
+    "zlib": ("deflate", zlib.compress),
+    "raw deflate": ("deflate", raw_deflate),
+    "gzip in members": ("gzip", lambda body: gzip.compress(body[:7]) + gzip.compress(b"") + gzip.compress(body[7:])),
+    "gzip with padding": ("gzip", lambda body: gzip.compress(body) + b"\0" * 40),
+}
+
+
+def decode(codings: list[str], coded: bytes, *cuts: int, limit: int = LIMIT) -> bytes:
+    decoder = decoder_for(codings, limit)
+    for start, end in pairwise([0, *sorted(cuts), len(coded)]):
+        decoder.feed(coded[start:end])
+    return decoder.finish()
+
+
+@given(st.sampled_from(list(CODERS)), st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=6))
+def test_a_body_comes_out_as_it_went_in_however_it_is_cut(form: str, body: bytes, cuts: list[int]) -> None:
+    coding, encode = CODERS[form]
+    coded = encode(body)
+    assert decode([coding], coded, *(cut % (len(coded) + 1) for cut in cuts)) == body
+
+
+@pytest.mark.parametrize("codings", [["gzip"], ["GZip"], ["x-gzip"], [" gzip "], ["identity, gzip"], ["", "gzip"]])
+def test_codings_are_named_in_any_case_and_identity_counts_for_nothing(codings: list[str]) -> None:
+    assert decode(codings, gzip.compress(b"body")) == b"body"
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [
+        ["br"],
+        ["zstd"],
+        ["compress"],
+        ["gzip, gzip"],
+        ["gzip", "gzip"],
+        ["gzip, br"],
+        ["gzip"] * 30,
+        ["x"],
+        ["gzip;q=1"],
+    ],
+)
+def test_a_coding_that_was_not_asked_for_is_refused_as_soon_as_there_is_a_body(codings: list[str]) -> None:
+    decoder = decoder_for(codings, LIMIT)
+    decoder.feed(b"")
+    with pytest.raises(UndecodableError):
+        decoder.feed(b"x")
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip", "deflate", "gzip, gzip", "identity"])
+def test_no_body_needs_no_decoding(coding: str) -> None:
+    assert decode([coding], b"") == b""
+
+
+@pytest.mark.parametrize("form", [form for form in CODERS if form not in ("none", "gzip with padding")])
+@pytest.mark.parametrize("missing", [1, 2, 4, 8])
+def test_a_coded_body_that_was_cut_short_is_never_taken_for_whole(form: str, missing: int) -> None:
+    coding, encode = CODERS[form]
+    with pytest.raises(UndecodableError):
+        decode([coding], encode(b"0123456789" * 30)[:-missing])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("coded", [b"plain text", b"\x1f", b"\x1f\x8b", b"\x1f\x8bgarbage garbage", b"x", b"\xff" * 50])
+def test_damaged_data_is_refused(coding: str, coded: bytes) -> None:
+    with pytest.raises(UndecodableError):
+        decode([coding], coded)
+
+
+def test_a_gzip_body_whose_checksum_is_wrong_is_refused() -> None:
+    coded = bytearray(gzip.compress(b"amount: 100"))
+    coded[-8] ^= 1
+    with pytest.raises(UndecodableError):
+        decode(["gzip"], bytes(coded))
+
+
+@pytest.mark.parametrize("form", CODERS)
+def test_the_limit_is_met_to_the_byte(form: str) -> None:
+    coding, encode = CODERS[form]
+    body = bytes(range(256)) * 4
+    assert decode([coding], encode(body), limit=len(body)) == body
+    with pytest.raises(TooLargeError):
+        decode([coding], encode(body), limit=len(body) - 1)
+
+
+@pytest.mark.parametrize("form", ["gzip", "zlib"])
+def test_coding_that_makes_a_small_body_larger_does_not_make_it_too_large(form: str) -> None:
+    coding, encode = CODERS[form]
+    assert decode([coding], encode(b"ten bytes!"), limit=10) == b"ten bytes!"
+
+
+def test_a_bomb_is_stopped_at_the_limit_before_it_is_in_memory() -> None:
+    bomb = gzip.compress(bytes(20 * 1024 * 1024), 9)
+    decoder = decoder_for(["gzip"], 1024 * 1024)
+    tracemalloc.start()
+    with pytest.raises(TooLargeError):
+        decoder.feed(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("endless", [gzip.compress(b""), b"\0"])
+def test_what_decodes_to_nothing_for_ever_is_stopped_too(endless: bytes) -> None:
+    decoder = decoder_for(["gzip"], 10_000)
+    decoder.feed(gzip.compress(b"start"))
+    with pytest.raises(TooLargeError):
+        decoder.feed(endless * (20_000 // len(endless)))
+
+
+def test_a_body_in_tiny_pieces_takes_no_more_memory_than_one_in_large_ones() -> None:
+    decoder = decoder_for([], 1024 * 1024)
+    tracemalloc.start()
+    for number in range(30_000):
+        decoder.feed(number.to_bytes(3, "big"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300_000

@@ -90,7 +90,7 @@ class GuardedClient:
     async def _exchange(self, hop: Hop, request: OutboundRequest, watch: Watch, started: float) -> HttpReply:
         if self._proxied:
             self._check_behind_proxy(hop.target, request.ports)
-        pool = self._pools.acquire(hop.target, request.tls, request.ports)
+        pool = self._pools.acquire(hop.target, hop.tls, request.ports)
         complete = False
         try:
             response = await pool.connections.handle_async_request(_core_request(hop, watch))
@@ -120,7 +120,7 @@ def _first_hop(request: OutboundRequest, target: Target) -> Hop:
         check_header(name, value)
         if name.lower() in RESERVED:
             raise NetError("invalid_request", f"header {name} is set by the client and cannot be set by a request")
-    return Hop(request.method, target, request.headers, request.content)
+    return Hop(request.method, target, request.headers, request.content, request.tls)
 
 
 def _core_request(hop: Hop, watch: Watch) -> httpcore2.Request:

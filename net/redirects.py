@@ -1,6 +1,7 @@
 """Whether and how a redirect is followed. A credential goes where it was meant to go, and nowhere else.
 
-A safe request is followed, also elsewhere, but a change of origin strips it of everything that the credential put in.
+A safe request is followed, also elsewhere, but a change of origin strips it of everything that the credential put in,
+and of the client certificate.
 A 303 is followed by a GET: the provider says that it is done, and where the outcome stands. A 301 or 302 to any other
 method than a safe one is not followed and comes back as the answer: turning it into a GET, as browsers do, would report
 success for a request that a moved path or a missing slash had kept from being performed. A 307 or 308 repeats the
@@ -13,7 +14,7 @@ from urllib.parse import quote, unquote_plus, urljoin
 from net.egress import host_matches
 from net.errors import NetError, Sent
 from net.headers import CREDENTIAL_HEADERS
-from net.messages import HttpReply, OutboundRequest
+from net.messages import HttpReply, OutboundRequest, TlsOptions
 from net.redaction import LIVE_SECRETS
 from net.targets import Target, parse_target
 
@@ -32,6 +33,7 @@ class Hop:
     target: Target
     headers: tuple[tuple[str, str], ...]
     content: bytes
+    tls: TlsOptions | None = None
     done: bool = False
 
 
@@ -61,10 +63,9 @@ def _get_instead(hop: Hop, *, done: bool) -> Hop:
 
 
 def _resolve(base: Target, location: str, status: int) -> Target:
-    url = urljoin(base.url, quote(location, safe=_PRINTABLE)).partition("#")[0]
     try:
-        target = parse_target(url)
-    except NetError:
+        target = parse_target(urljoin(base.url, quote(location, safe=_PRINTABLE)).partition("#")[0])
+    except (NetError, ValueError):
         raise _refused("its Location is not a usable http(s) URL", status) from None
     if base.scheme == "https" and target.scheme == "http":
         raise _refused(f"it leads from https to http ({target})", status)
@@ -80,9 +81,20 @@ def _elsewhere(hop: Hop, target: Target, request: OutboundRequest, status: int) 
     dropped = {name.lower() for name in request.injected.headers} | CREDENTIAL_HEADERS
     headers = tuple(each for each in hop.headers if each[0].lower() not in dropped)
     target = replace(target, path=_without_query(target.path, request.injected.query))
-    if LIVE_SECRETS.scrub(target.path) != target.path:
+    if _holds_a_secret(target.path):
         raise _refused(f"it would carry a secret to another origin ({target})", status)
-    return replace(hop, target=target, headers=headers)
+    return replace(hop, target=target, headers=headers, tls=_without_identity(hop.tls))
+
+
+def _holds_a_secret(path: str) -> bool:
+    """Also under escapes that nobody needs, and under two layers of them."""
+    once = unquote_plus(path)
+    return any(LIVE_SECRETS.scrub(form) != form for form in (path, once, unquote_plus(once)))
+
+
+def _without_identity(tls: TlsOptions | None) -> TlsOptions | None:
+    """A client certificate is a credential; whom to trust is not."""
+    return TlsOptions(ca_pem=tls.ca_pem) if tls is not None and tls.ca_pem is not None else None
 
 
 def _without_query(path: str, names: frozenset[str]) -> str:

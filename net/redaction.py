@@ -1,7 +1,7 @@
 """Keeps live secrets out of logs, messages and results: by value, in every form in which they travel.
 
-Each secret is looked for raw, URL-encoded, JSON-escaped and in base64, there also as a part of something longer, such
-as the pair of HTTP `Basic`.
+Each secret is looked for raw, URL-encoded, escaped for JSON and HTML, and in base64, there also as a part of something
+longer, such as the pair of HTTP `Basic`.
 """
 
 import logging
@@ -9,6 +9,7 @@ import threading
 from base64 import b64encode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Iterator
+from html import escape
 from itertools import chain
 from json import dumps
 from urllib.parse import quote, quote_plus
@@ -20,6 +21,8 @@ MAX_SECRETS = 4096
 _GRAM = 8
 _SAMPLED = 16
 _STRIDE = _SAMPLED - _GRAM + 1
+_SCRIPTS_LEAVE = "!'()*"
+"""What `encodeURIComponent` leaves as it is (ECMA-262 §19.2.6.4), beside what Python does."""
 _TRANSPORT_LOGGERS = ("httpx", "httpcore", "httpx2", "httpcore2", "asyncssh", "hpack", "h2")
 
 
@@ -93,9 +96,11 @@ class LiveSecrets:
 
 def _forms(value: str) -> Iterator[bytes]:
     raw = value.encode("utf-8", "surrogatepass")
-    encoded = quote(raw, safe=""), quote_plus(raw), quote(raw)
+    encoded = [quote(raw, safe=safe) for safe in ("", "/", _SCRIPTS_LEAVE)]
+    encoded += [quote_plus(raw), quote_plus(raw, safe="*").replace("~", "%7E")]  # Python's and browsers' forms
     escaped = dumps(value)[1:-1], dumps(value, ensure_ascii=False)[1:-1]
     yield raw
+    yield escape(value).encode("utf-8", "surrogatepass")
     yield from (text.encode("utf-8", "surrogatepass") for text in (*encoded, *escaped, escaped[0].replace("/", "\\/")))
     yield from (_lower_escapes(text).encode() for text in encoded)
     for encode in (b64encode, urlsafe_b64encode):

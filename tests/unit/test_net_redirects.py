@@ -1,5 +1,7 @@
 """Whether a redirect is followed, and with what: the decision, apart from the network."""
 
+from collections.abc import Callable
+
 import pytest
 
 from net.errors import NetError, Sent
@@ -207,9 +209,8 @@ def test_a_body_that_holds_the_credential_stays_within_the_origin() -> None:
 )
 @pytest.mark.parametrize("location", ["https://other.example/v1/{}/x", "https://other.example/?renamed={}"])
 def test_a_location_that_carries_a_secret_elsewhere_is_refused_however_it_is_escaped(
-    location: str, encode: object
+    location: str, encode: Callable[[str], str]
 ) -> None:
-    assert callable(encode)
     LIVE_SECRETS.add("canary!redirect")
     told = refusal(asked(), location.format(encode("canary!redirect")))
     assert "it would carry a secret to another origin (https://other.example)" in told

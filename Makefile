@@ -27,6 +27,7 @@ check: setup  ## style, types, and the order of rooms
 	@$(BIN)/lint-imports
 
 bench: setup  ## the figures of docs/benchmarks.md
+	@sh scripts/install-system-packages
 	@$(BIN)/python -m benchmarks
 
 lock: setup  ## newest allowed versions into the lock files

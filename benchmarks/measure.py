@@ -1,53 +1,91 @@
-"""Timing that survives a noisy machine: variants take turns in rounds, medians are compared, ratios are printed."""
+"""Ratios that survive a noisy machine: both sides take turns, every round gives a ratio, and the median counts."""
 
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 Work = Callable[[], Awaitable[object]]
+Figure = Callable[[], Awaitable[float]]
+"""Measures one side for one round."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """Seconds per call: median and 95th percentile over all rounds."""
+class Comparison:
+    """One line of the table. `subject` and `base` are medians, for orientation; what counts is `ratios`, by round."""
 
-    median: float
-    p95: float
+    name: str
+    ratios: tuple[float, ...]
+    subject: float
+    base: float
+    unit: str
+    goal: str = ""
 
-
-async def interleaved(variants: Mapping[str, Work], *, rounds: int, calls: int, at_once: int = 1) -> dict[str, Sample]:
-    """Time each variant `calls` times a round, `at_once` calls in flight, the variants in turn."""
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for work in variants.values():
-        await _round(work, at_once, at_once)
-    for _ in range(rounds):
-        for name, work in variants.items():
-            times[name] += await _round(work, calls, at_once)
-    return {name: Sample(statistics.median(each), _p95(each)) for name, each in times.items()}
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
 
 
-async def _round(work: Work, calls: int, at_once: int) -> list[float]:
-    """Seconds per call. With several in flight, the wall time of the round divided by its calls, per lane."""
+async def compare(
+    name: str, subject: Figure, base: Figure, *, unit: str, goal: str = "", rounds: int = 7
+) -> Comparison:
+    """Measure both in turn; who goes first changes from round to round. A round before them warms up."""
+    await subject()
+    await base()
+    pairs = [await _round(subject, base, subject_first=number % 2 == 0) for number in range(rounds)]
+    return compared(name, pairs, unit=unit, goal=goal)
+
+
+def compared(name: str, pairs: Sequence[tuple[float, float]], *, unit: str, goal: str = "") -> Comparison:
+    """What the figures (subject, base) of all rounds say."""
+    subjects, bases = zip(*pairs, strict=True)
+    ratios = tuple(subject / base for subject, base in pairs)
+    return Comparison(name, ratios, statistics.median(subjects), statistics.median(bases), unit, goal)
+
+
+async def _round(subject: Figure, base: Figure, *, subject_first: bool) -> tuple[float, float]:
+    if subject_first:
+        return await subject(), await base()
+    second = await base()
+    return await subject(), second
+
+
+def milliseconds(work: Work, *, calls: int, at_once: int = 1) -> Figure:
+    """The median time of a call, `at_once` of them in flight."""
+
+    async def figure() -> float:
+        return 1000 * statistics.median(await _times(work, calls, at_once))
+
+    return figure
+
+
+def per_second(work: Work, *, calls: int, at_once: int = 1) -> Figure:
+    """How many calls end in a second, `at_once` of them in flight."""
+
+    async def figure() -> float:
+        start = time.perf_counter()
+        await _times(work, calls, at_once)
+        return calls / (time.perf_counter() - start)
+
+    return figure
+
+
+def in_flight(number: int) -> str:
+    """In words."""
+    return f"{number} at once" if number > 1 else "one after another"
+
+
+async def _times(work: Work, calls: int, at_once: int) -> list[float]:
+    """Seconds of each call; `at_once` lanes share the calls."""
     times: list[float] = []
+    left = iter(range(calls))
 
-    async def lane(count: int) -> None:
-        for _ in range(count):
+    async def lane() -> None:
+        for _ in left:
             start = time.perf_counter()
             await work()
             times.append(time.perf_counter() - start)
 
-    await asyncio.gather(*(lane(max(1, calls // at_once)) for _ in range(at_once)))
+    await asyncio.gather(*(lane() for _ in range(at_once)))
     return times
-
-
-def _p95(times: list[float]) -> float:
-    return sorted(times)[int(0.95 * (len(times) - 1))]
-
-
-async def per_second(work: Work, *, count: int, at_once: int) -> float:
-    """How many of these end in a second, `at_once` in flight."""
-    start = time.perf_counter()
-    await _round(work, count, at_once)
-    return count / (time.perf_counter() - start)

@@ -1,71 +1,42 @@
 """What durability through Tieline costs: runs per second against a bare workflow with one activity.
 
-Both run on the same server, worker process, task queue settings and number in flight; the bare activity makes the same
-HTTP call with a pooled client and no credential.
+Both run on the same server, with the workers in this process and the SDK's own defaults. The bare activity makes the
+same HTTP call with a pooled client, the token in the program, payloads in clear; so the ratio shows what Tieline adds
+around the call: resolving, guarding, encrypting, search attributes, summaries.
 """
 
-import uuid
-from datetime import timedelta
+from collections.abc import AsyncIterator
 
-import httpx2
-from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Worker
 
-from benchmarks.measure import per_second
-from definitions.operation import HttpOperation
-from definitions.refs import CredentialRef
-from runtime.assembly import Stores, connect, open_worker
+from benchmarks.by_hand import GET, NOTHING, bare_run, bare_worker
+from benchmarks.measure import Comparison, Work, compare, in_flight, per_second
+from benchmarks.stage import OPERATION, REF, Stage
+from runtime.assembly import connect, open_worker
 from runtime.runs import Runs
 
-ROUNDS = 3
+BARE_QUEUE = "bench-bare"
+LOADS = {1: 20, 16: 80, 64: 192}
+"""Runs of a round, by how many are in flight."""
 
 
-@workflow.defn(name="bench.bare", sandboxed=True)
-class BareWorkflow:
-    @workflow.run
-    async def run(self, url: str) -> str:
-        answer: str = await workflow.execute_activity(
-            "bench.get", url, result_type=str, start_to_close_timeout=timedelta(seconds=30)
-        )
-        return answer
+async def measure(stage: Stage) -> AsyncIterator[Comparison]:
+    bare_client = await Client.connect(stage.temporal)
+    client = await connect(stage.stores, stage.temporal)
+    integration = await stage.stores.definitions.integration("bench")
+    runs = Runs(client, stage.stores.settings.task_queue)
 
+    async def tieline() -> object:
+        started = await runs.start(OPERATION, REF, integration, trigger="bench")
+        return await runs.result(started.id)
 
-async def measure_runs(
-    stores: Stores, address: str, url: str, call: CredentialRef, *, count: int, at_once: int
-) -> tuple[float, float]:
-    """Runs per second of Tieline and of the bare workflow; the best of three rounds each, in turn."""
-    bare_client = await Client.connect(address, data_converter=pydantic_data_converter)
-    client = await connect(stores, address)
-    integration = await stores.definitions.integration("bench")
-    operation = HttpOperation(method="GET", path="/")
-    runs = Runs(client, stores.settings.task_queue)
+    with_call, without = bare_run(bare_client, BARE_QUEUE, GET), bare_run(bare_client, BARE_QUEUE, NOTHING)
 
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async def against(base: Work, name: str, at_once: int, goal: str = "") -> Comparison:
+        sides = [per_second(work, calls=LOADS[at_once], at_once=at_once) for work in (tieline, base)]
+        return await compare(f"{name}, {in_flight(at_once)}", *sides, unit="/s", goal=goal, rounds=5)
 
-        @activity.defn(name="bench.get")
-        async def get(target: str) -> str:
-            return (await http.get(target)).text
-
-        async def bare() -> None:
-            await bare_client.execute_workflow(BareWorkflow.run, url, id=uuid.uuid4().hex, task_queue="bench-bare")
-
-        async def tieline() -> None:
-            started = await runs.start(operation, call, integration, trigger="bench")
-            await runs.result(started.id)
-
-        async with (
-            Worker(bare_client, task_queue="bench-bare", workflows=[BareWorkflow], activities=[get]),
-            open_worker(stores, client),
-        ):
-            await per_second(bare, count=at_once, at_once=at_once)
-            await per_second(tieline, count=at_once, at_once=at_once)
-            pairs = [
-                (
-                    await per_second(tieline, count=count, at_once=at_once),
-                    await per_second(bare, count=count, at_once=at_once),
-                )
-                for _ in range(ROUNDS)
-            ]
-    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
+    async with bare_worker(bare_client, BARE_QUEUE, stage.url), open_worker(stage.stores, client):
+        for at_once in LOADS:
+            yield await against(with_call, "runs", at_once, "≥ 0.85")
+        yield await against(without, "runs, against an empty activity", 16)

@@ -43,7 +43,7 @@ class AllowRule:
         if must_be_named_singly(network):
             raise ValueError(f"egress rule {text!r}: loopback and link-local addresses must be named one by one")
         if network.num_addresses == 1 and classify(network[0]).reach is Reach.NEVER:
-            raise ValueError(f"egress rule {text!r}: no rule can allow a {classify(network[0]).kind} address")
+            raise ValueError(f"egress rule {text!r}: no rule can allow it ({classify(network[0]).kind})")
         return cls(None, network, port)
 
     def covers(self, host: str, address: IPAddress, reach: Reach) -> bool:
@@ -121,7 +121,8 @@ def _refusal(host: str, addresses: Sequence[IPAddress], port: int, open_port: bo
     target = str(address) if normal_host(host) == str(address) else f"{host} is {address}, which"
     never = place.reach is Reach.NEVER
     advice = "no rule can allow it" if never else f"if it is meant, allow {_bracket(str(plain(address)))}:{port}"
-    return f"{target} is a {place.kind} address, closed by the egress policy; {advice}"
+    article = "an" if place.kind[0] in "Iu" else "a"
+    return f"{target} is {article} {place.kind} address, closed by the egress policy; {advice}"
 
 
 def _closed_port(host: str, port: int) -> str:

@@ -49,8 +49,8 @@ class Watch:
             # it again by itself (RFC 9113 §6.8).
             if isinstance(info["exception"], httpcore2.ConnectionNotAvailable):
                 self._move(Sent.NO)
-        elif event.startswith("start_tls."):
-            self.in_tls = event == "start_tls.started"
+        elif event in ("connect_tcp.started", "start_tls.started", "start_tls.complete"):
+            self.in_tls = event == "start_tls.started"  # and it stays so when that fails
 
     def _started(self, protocol: str, info: dict[str, Any]) -> None:
         self.in_tls = False

@@ -152,8 +152,8 @@ class CredentialResolver:
         shared = await self._vault.get_all(connection, INTEGRATION_SECRETS, integration.key)
         own = await self._vault.get_all(connection, ACCOUNT_SECRETS, account.id)
         _watch_for(integration, {**shared, **own})
-        defaults = {name: field.default for name, field in integration.parameters.items() if field.default is not None}
-        return OpenAccount(account, integration, {**defaults, **account.parameters}, {**shared, **own})
+        parameters = integration.parameter_values(account.parameters)
+        return OpenAccount(account, integration, parameters, {**shared, **own})
 
     async def _credential(self, opened: OpenAccount, rejected_version: int | None = None) -> tuple[Credential, float]:
         """The credential, and for how many seconds it may be kept."""

@@ -94,8 +94,8 @@ def explain(error: BaseException) -> Complaint:
 
 
 def debug_trace(error: BaseException) -> str | None:
-    """The traceback, scrubbed, when TIELINE_DEBUG asks for it."""
-    if os.environ.get("TIELINE_DEBUG", "") in ("", "0"):
+    """The traceback, scrubbed, when TIELINE_DEBUG asks for it; none of bad usage, whose text repeats the arguments."""
+    if os.environ.get("TIELINE_DEBUG", "") in ("", "0") or isinstance(error, typer.TyperException):
         return None
     return scrub("".join(traceback.format_exception(error)))
 

@@ -73,6 +73,8 @@ def _without(pairs: Pairs, taken: Set[str]) -> Pairs:
 
 
 def _constant_query(operation: HttpOperation, integration: Integration, texts: dict[str, str]) -> Pairs:
+    if not integration.send.query:
+        return ()
     in_path = parse_qsl(operation.path.partition("?")[2], keep_blank_values=True)
     taken = {name for name, _ in (*operation.query, *in_path)}
     return tuple(pair for pair in _rendered(integration.send.query, texts) if pair[0] not in taken)

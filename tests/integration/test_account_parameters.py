@@ -89,3 +89,20 @@ async def test_a_scope_names_the_account_s_own_server(stores: Stores, http_serve
     assert outcome.told == "answered 200"
     [request] = http_server.to("/token")
     assert parse_qs(request.body.decode())["scope"] == ["https://acme.crm.example/.default offline"]
+
+
+async def test_a_pattern_that_was_narrowed_counts_for_accounts_that_were_there_before(
+    stores: Stores, http_server: FaultServer
+) -> None:
+    wide = {"parameters": {"host": {"pattern": ".*"}}, "base_url": f"http://{{host}}:{http_server.port}"}
+    await outcome_of(stores, http_server, {"host": "127.0.0.1"}, **wide, test={"path": "me"})
+    before = len(http_server.to("/me"))
+    await define(stores, http_server, **wide | {"parameters": {"host": {"pattern": "[a-z]+"}}}, test={"path": "me"})
+
+    outcome = await try_account(stores, "main")
+
+    assert outcome.failure is not None
+    assert (outcome.failure.category, outcome.failure.verdict) == ("misconfigured", "final")
+    assert "parameter host of account 'main' does not match the pattern that integration 'crm' has now" in outcome.told
+    assert "127.0.0.1" not in outcome.told
+    assert len(http_server.to("/me")) == before == 1

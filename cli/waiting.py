@@ -105,19 +105,19 @@ async def hints(runs: "Runs", run: "RunSummary", steps: "Sequence[Step]") -> lis
     """Why a run does not get on, or how it failed, and who can do what about it; nothing while all is well."""
     if steps and steps[-1].queued and run.closed is None:
         return await _without_worker(runs, run, datetime.now(UTC) - steps[-1].at)
-    failure = next((step.failure for step in reversed(steps) if step.failure is not None), None)
-    if failure is None:
-        return []
-    who = f"Who must act: {failure.actor.value}. Next step: {failure.suggested_action}"
+    because = next((step.failure for step in reversed(steps) if step.failure is not None), None)
+    who = f"Who must act: {because.actor.value}. Next step: {because.suggested_action}" if because else ""
+    why = f": {because.message}" if because else ""
     match run.state:
         case "waiting_to_retry":
-            return [f"it will be sent again by itself: {failure.message}"]
+            told = [f"it will be sent again by itself{why}"]
         case "waiting_for_decision":
-            return [f"run {run.id} waits for a decision: {failure.message}", who, DECIDE.format(id=run.id)]
+            told = [f"run {run.id} waits for a decision{why}", who, DECIDE.format(id=run.id)]
         case "failed":
-            return [who]
+            told = [who]
         case _:
-            return []
+            told = []
+    return [line for line in told if line]
 
 
 async def _without_worker(runs: "Runs", run: "RunSummary", since: timedelta) -> list[str]:

@@ -11,10 +11,9 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.converter import DataConverter
-from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
-from definitions.run import CallResult, Decision, Failure, RunResult, Verdict
+from definitions.run import Call, CallResult, Decision, Failure, RunResult, Verdict
+from workflows.endings import attempt_text, failure_of, told_by
 
 _VERDICTS = {
     Verdict.AGAIN: "to be sent again",
@@ -55,12 +54,15 @@ def _queued(description: WorkflowExecutionDescription) -> list[Step]:
 class _Reader:
     def __init__(self, converter: DataConverter) -> None:
         self._converter = converter
+        self._call: Call | None = None
 
     async def read(self, event: HistoryEvent) -> Step | None:
         """The line for one event; None for the bookkeeping in between."""
         at = _utc(event.event_time)
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                arguments = event.workflow_execution_started_event_attributes.input.payloads
+                self._call = await self._one(arguments, Call)
                 return Step(at, "started")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 return Step(at, f"call  {await self._summary(event)}")
@@ -83,13 +85,16 @@ class _Reader:
         scheduled = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         if activity.attempt <= 1 and scheduled:
             return Step(_utc(activity.scheduled_time), "waits for a worker", queued=True)
-        last = await self._failure(activity.last_failure) if activity.HasField("last_failure") else None
+        after, last = "", None
+        if activity.HasField("last_failure"):
+            error = await self._converter.decode_failure(activity.last_failure)
+            after, last = f", after: {attempt_text(error)}", told_by(error)
         what = f"attempt {activity.attempt} is under way"
         if scheduled:
             due = _utc(activity.scheduled_time) if activity.HasField("scheduled_time") else None
             what = f"attempt {activity.attempt} at {due:%H:%M:%S}" if due else f"attempt {activity.attempt} is due"
         at = _utc(activity.last_started_time) if activity.HasField("last_started_time") else datetime.now(UTC)
-        return Step(at, f"{what}{f', after: {last.message}' if last else ''}", last)
+        return Step(at, what + after, last)
 
     async def _ended(self, at: datetime, event: HistoryEvent) -> Step | None:
         match event.event_type:
@@ -97,7 +102,8 @@ class _Reader:
                 result = await self._one(event.workflow_execution_completed_event_attributes.result.payloads, RunResult)
                 return Step(at, "completed" if result is None or result.call else "completed with a decided value")
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-                return Step(at, "failed")
+                raw = event.workflow_execution_failed_event_attributes.failure
+                return Step(at, "failed", told_by(await self._converter.decode_failure(raw)))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 return Step(at, "cancel requested")
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
@@ -122,18 +128,9 @@ class _Reader:
         return f"decided {decision.action} by {decision.who}: {decision.why}" if decision else "decided"
 
     async def _failed(self, at: datetime, raw: Any) -> Step:
-        failure = await self._failure(raw)
-        if failure:
-            return Step(at, f"{_VERDICTS[failure.verdict]}: {failure.message}", failure)
-        return Step(at, "the attempt timed out: its worker was lost or too slow")
-
-    async def _failure(self, raw: Any) -> Failure | None:
-        error: BaseException | None = await self._converter.decode_failure(raw)
-        while isinstance(error, (ActivityError, TemporalTimeoutError)):
-            error = error.cause
-        if isinstance(error, ApplicationError) and error.details:
-            return Failure.model_validate(error.details[0])
-        return None
+        assert self._call is not None, "a history begins with what it was started with"
+        failure = failure_of(await self._converter.decode_failure(raw), self._call)
+        return Step(at, f"{_VERDICTS[failure.verdict]}: {failure.message}", failure)
 
     async def _summary(self, event: HistoryEvent) -> str:
         if not event.HasField("user_metadata") or not event.user_metadata.HasField("summary"):

@@ -149,6 +149,7 @@ def test_a_public_ipv4_address_behind_a_gateway_is_not_public(form: str) -> None
 
 @given(V4, st.sampled_from(list(WRAPPED)))
 def test_no_disguise_opens_an_address(inner: IPv4Address, form: str) -> None:
+    assume(wrapped(form, inner) != IPv6Address("::1"))  # compatible with 0.0.0.1, and first of all IPv6's own loopback
     assert classify(wrapped(form, inner)).reach >= classify(inner).reach
 
 

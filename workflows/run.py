@@ -14,15 +14,14 @@ one attempt, so that the decision to send again rests on what Temporal durably k
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.http import HttpActivities
-    from definitions.run import Actor, Call, CallResult, Decision, Failure, RunResult, RunState, Verdict
-
-import builtins
+    from definitions.run import Call, CallResult, Decision, Failure, RunResult, RunState, Verdict
 
 from workflows.attributes import ACCOUNT, STATE
+from workflows.endings import failure_of, too_late
 from workflows.options import call_options, wait_before
 
 
@@ -37,7 +36,9 @@ class RunWorkflow:
     @workflow.run
     async def run(self, call: Call) -> RunResult:
         """Make the call; wait and send again where that is safe; ask where it is not."""
-        give_up_at = workflow.now() + call.operation.give_up_after
+        info = workflow.info()
+        call = call.model_copy(update={"after_reset": info.run_id != info.original_execution_run_id})
+        give_up_at = info.workflow_start_time + call.operation.give_up_after
         attempt = 0
         while True:
             attempt += 1
@@ -58,6 +59,7 @@ class RunWorkflow:
             if decision.action == "fail":
                 raise _run_failure(outcome, decision)
             give_up_at, attempt = workflow.now() + call.operation.give_up_after, 0
+            call = call.model_copy(update={"after_reset": False})
 
     @workflow.update(name="decide")
     def decide(self, decision: Decision) -> None:
@@ -70,14 +72,15 @@ class RunWorkflow:
             raise ApplicationError("the run is not waiting for a decision", type="NotWaiting")
 
     async def _call(self, call: Call, time_left: timedelta) -> CallResult | Failure:
+        if time_left <= timedelta() and not call.after_reset:
+            return too_late(call)
+        options = call_options(call, max(time_left, timedelta(seconds=1)))
         try:
-            return await workflow.execute_activity_method(
-                HttpActivities.call, call, **call_options(call, max(time_left, timedelta(seconds=1)))
-            )
+            return await workflow.execute_activity_method(HttpActivities.call, call, **options)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            return _failure_of(error, call)
+            return failure_of(error.cause, call)
 
     async def _wait(self, delay: timedelta, because: Failure) -> None:
         self._show(RunState.WAITING_TO_RETRY, because)
@@ -91,7 +94,7 @@ class RunWorkflow:
             await workflow.wait_condition(
                 lambda: self._decision is not None, timeout=park_for, timeout_summary="give up waiting for a decision"
             )
-        except builtins.TimeoutError:
+        except TimeoutError:
             raise _run_failure(_nobody_decided(question)) from None
         finally:
             self._question = None
@@ -107,34 +110,6 @@ class RunWorkflow:
             f"**{state.value.replace('_', ' ')}** since {workflow.now():%Y-%m-%d %H:%M:%S} UTC\n\n"
             f"{because.message}\n\nWho must act: {because.actor.value}. Next step: {because.suggested_action}"
         )
-
-
-def _failure_of(error: ActivityError, call: Call) -> Failure:
-    """What the end of an activity says about the call: what the activity told, or, of a lost one, what can be known."""
-    cause = error.cause
-    while isinstance(cause, TimeoutError) and isinstance(cause.cause, ApplicationError):
-        cause = cause.cause
-    if isinstance(cause, ApplicationError) and cause.details:
-        return Failure.model_validate(cause.details[0])
-    repeatable = call.delivery != "unsafe"
-    if isinstance(cause, ApplicationError):
-        return Failure(
-            verdict=Verdict.FINAL if cause.type == "PayloadsTooLarge" else Verdict.UNKNOWN,
-            category="result_unusable" if cause.type == "PayloadsTooLarge" else "outcome_unknown",
-            message=f"{call.summary}: the attempt ended with {cause.type}",
-            actor=Actor.OPERATOR,
-            suggested_action="look in the external system whether the call had its effect, then decide",
-        )
-    return Failure(
-        verdict=Verdict.FINAL if repeatable else Verdict.UNKNOWN,
-        category="gave_up" if repeatable else "outcome_unknown",
-        message=f"{call.summary}: "
-        + ("no attempt succeeded in time" if repeatable else "the worker was lost; the call may have been performed"),
-        actor=Actor.OPERATOR,
-        suggested_action="start the run again when the provider answers"
-        if repeatable
-        else "look in the external system whether the call had its effect, then decide",
-    )
 
 
 def _gave_up(last: Failure, call: Call) -> Failure:

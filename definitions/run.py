@@ -21,6 +21,9 @@ class Call(Model):
     credential: CredentialRef
     delivery: Delivery
     idempotency_key: str
+    after_reset: bool = Field(
+        default=False, description="The run was reset, so that the call may have been made before; set by the run"
+    )
 
     @property
     def summary(self) -> str:

@@ -12,9 +12,12 @@ FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
 WAIT_FACTOR = 2.0
 
+CREDENTIAL = timedelta(seconds=90)
+"""What having a credential may take at worst: waiting for somebody else's token request, then one's own with all that
+may go wrong in it (`auth.refresh_plan.Timing`). A dead worker is noticed much sooner, by its heartbeats."""
+
 PERSISTENCE = timedelta(seconds=15)
-"""What resolving a credential and reporting back may take beside the call itself. A token request under way elsewhere
-is waited for inside it."""
+"""What reading what is stored, and reporting back, may take beside the call itself."""
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=20)
 
@@ -32,10 +35,11 @@ def call_options(call: Call, give_up_after: timedelta) -> ActivityConfig:
     """The options of one activity that makes this call."""
     operation = call.operation
     # Two sends fit in: after a refused credential the call is made once more with a renewed one.
-    attempt = 2 * operation.timeout + PERSISTENCE
+    attempt = 2 * (CREDENTIAL + operation.timeout) + PERSISTENCE
     return ActivityConfig(
         start_to_close_timeout=attempt,
-        schedule_to_close_timeout=None if call.delivery is Delivery.UNSAFE else max(give_up_after, attempt),
+        schedule_to_start_timeout=give_up_after if call.delivery is Delivery.UNSAFE else None,
+        schedule_to_close_timeout=None if call.delivery is Delivery.UNSAFE else give_up_after,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=ONCE if call.delivery is Delivery.UNSAFE else REPEATED,
         cancellation_type=ActivityCancellationType.TRY_CANCEL,

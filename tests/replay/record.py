@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -18,6 +19,7 @@ from typing import NoReturn
 from unittest.mock import patch
 
 from pydantic import SecretStr
+from temporalio.worker import Worker
 
 from activities.http import HttpActivities
 from definitions.run import Decision
@@ -152,7 +154,28 @@ async def lost_until_it_was_too_late(tieline: Installation) -> str:
     return run_id
 
 
-WITHOUT_WORKER: tuple[Scenario, ...] = (lost_with_its_worker, lost_until_it_was_too_late)
+async def taken_up_too_late(tieline: Installation) -> str:
+    run_id = (await tieline.start("flaky", f"/ok/{fresh()}", method="POST", give_up_after="0.2s")).id
+    started = time.monotonic()
+    await until(lambda: time.monotonic() - started > 0.3)
+    async with open_worker(tieline.stores, tieline.client):
+        await _ended(tieline, run_id)
+    return run_id
+
+
+async def not_taken_up_in_time(tieline: Installation) -> str:
+    async with Worker(tieline.client, task_queue=tieline.stores.settings.task_queue):  # for workflows only
+        run_id = (await tieline.start("flaky", f"/ok/{fresh()}", method="POST", give_up_after="1s")).id
+        await _ended(tieline, run_id)
+    return run_id
+
+
+WITHOUT_WORKER: tuple[Scenario, ...] = (
+    lost_with_its_worker,
+    lost_until_it_was_too_late,
+    taken_up_too_late,
+    not_taken_up_in_time,
+)
 """They bring their own, and kill it."""
 
 SCENARIOS: tuple[Scenario, ...] = (

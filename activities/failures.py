@@ -50,12 +50,16 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     "credential_refused": (Actor.OPERATOR, "renew the account's secrets: tieline accounts set-secrets ACCOUNT"),
 }
 _FALLBACK = (Actor.PROVIDER, "nothing: it is sent again after a wait")
+_UNKNOWN = {
+    False: "; whether it was performed is unknown",
+    True: " when it was asked for the outcome; the request itself was performed",
+}
 
 
 def refused_by_status(call: Call, reply: HttpReply, judgement: Judgement, wait: float | None, account: str) -> Failure:
     """The failure that an answer's status stands for."""
     actor, action = _advice(judgement)
-    unknown = "; whether it was performed is unknown" if judgement.verdict is Verdict.UNKNOWN else ""
+    unknown = _UNKNOWN[reply.done] if judgement.verdict is Verdict.UNKNOWN else ""
     return Failure(
         verdict=_verdict(judgement),
         category=judgement.category,
@@ -112,18 +116,30 @@ def failed(call: Call, category: str, message: str, account: str | None = None, 
     )
 
 
-def interrupted(call: Call, sent: Sent, account: str) -> Failure:
-    """The failure of a call that was under way when its worker stopped: may it have had its effect?"""
+def interrupted(call: Call, sent: Sent, account: str | None = None) -> Failure:
+    """The failure of a call that was under way when it was stopped from outside: may it have had its effect?"""
     repeatable = sent is Sent.NO or call.delivery is not Delivery.UNSAFE
     category = "worker_stopped" if repeatable else "outcome_unknown"
     actor, action = _ADVICE[category]
     return Failure(
         verdict=Verdict.AGAIN if repeatable else Verdict.UNKNOWN,
         category=category,
-        message=f"{call.summary}: the worker stopped during the call",
+        message=f"{call.summary}: the worker stopped, or the activity was paused, during the call",
         actor=actor,
         suggested_action=action,
         account=account,
+    )
+
+
+def not_sent_again(call: Call) -> Failure:
+    """The failure of an attempt that must not be made: an earlier one may have been sent."""
+    actor, action = _ADVICE["outcome_unknown"]
+    return Failure(
+        verdict=Verdict.UNKNOWN,
+        category="outcome_unknown",
+        message=f"{call.summary}: the run was reset, or its activity paused; an earlier attempt may have been sent",
+        actor=actor,
+        suggested_action=action,
     )
 
 

@@ -11,6 +11,7 @@ from activities.failures import (
     application_error,
     failed,
     interrupted,
+    not_sent_again,
     refused_by_status,
     unforeseen,
     without_answer,
@@ -22,10 +23,11 @@ from activities.request import build_request
 from activities.result import call_result
 from auth.credential import Credential
 from auth.errors import CredentialError
+from definitions.operation import Delivery
 from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult, Failure
 from net.client import GuardedClient
-from net.errors import NetError
+from net.errors import NetError, Sent
 from net.messages import HttpReply, SendTrace
 from net.retry_after import retry_after
 from net.text import UnusableBody
@@ -67,6 +69,8 @@ class HttpActivities:
         """Make the call once; a `Failure` in the error's details says what that means for the run."""
         attempt = activity.info().attempt
         try:
+            if call.delivery is Delivery.UNSAFE and (attempt > 1 or call.after_reset):
+                raise CallFailed(not_sent_again(call))
             with heartbeats():
                 return await self.make(call, attempt)
         except CallFailed as error:
@@ -86,6 +90,9 @@ class HttpActivities:
         credential, reply = await self._send_as_whoever_is_bound(call)
         about = {"account": credential.account, "token_version": credential.token_version, "attempt": attempt}
         self._judge(call, reply, credential, attempt)
+        if reply.unread is not None:
+            message = f"answered {reply.status} {reply.unread}"
+            raise CallFailed(failed(call, "result_unusable", message, credential.account, reply.status))
         try:
             return call_result(reply, call.operation, **about)
         except UnusableBody as error:
@@ -97,13 +104,17 @@ class HttpActivities:
         try:
             credential = await self._credentials.resolve(call.credential)
             reply = await self._send(call, credential)
-            if reply.status in credential.integration.unauthorized:
+            if _was_refused(reply, call, credential):
                 renewed = await self._credentials.renew(credential)
                 if renewed.version != credential.version:
                     credential = renewed
                     reply = await self._send(call, credential)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
+        except asyncio.CancelledError:
+            if not _run_goes_on(call):
+                raise
+            raise CallFailed(interrupted(call, Sent.NO)) from None  # in `_send` it would have been told there
         return credential, reply
 
     async def _send(self, call: Call, credential: Credential) -> HttpReply:
@@ -118,7 +129,7 @@ class HttpActivities:
             judgement = judge_net_error(error, call.delivery)
             raise CallFailed(without_answer(call, error, judgement, credential.account)) from None
         except asyncio.CancelledError:
-            if not (activity.in_activity() and activity.is_worker_shutdown()):
+            if not _run_goes_on(call):
                 raise
             raise CallFailed(interrupted(call, trace.sent, credential.account)) from None
 
@@ -133,13 +144,31 @@ class HttpActivities:
             delivery=call.delivery,
             attempt=attempt,
             told_to_wait=wait is not None,
+            performed=reply.done,
         )
         if judgement.verdict is None:
             return
-        if reply.status in credential.integration.unauthorized:
+        if _was_refused(reply, call, credential):
             message = f"answered {reply.status}: the provider refuses account {credential.account!r}"
             raise CallFailed(failed(call, "credential_refused", message, credential.account, reply.status))
         raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
+
+
+def _was_refused(reply: HttpReply, call: Call, credential: Credential) -> bool:
+    """Whether the credential was: behind a 303 that says nothing of an unsafe call, which was performed."""
+    return reply.status in credential.integration.unauthorized and not (reply.done and call.delivery is Delivery.UNSAFE)
+
+
+def _run_goes_on(call: Call) -> bool:
+    """Whether a cancelled attempt must tell how far it got: its worker stops, or an unsafe call is paused.
+
+    Of a paused activity Temporal makes another attempt whatever its retry policy says.
+    """
+    if not activity.in_activity():
+        return False
+    details = activity.cancellation_details()
+    paused = details is not None and details.paused and call.delivery is Delivery.UNSAFE
+    return activity.is_worker_shutdown() or paused
 
 
 def _tell(call: Call, failure: Failure) -> None:

@@ -30,11 +30,23 @@ class Judgement:
 
 
 def judge_status(
-    status: int, *, operation: HttpOperation, delivery: Delivery, attempt: int, told_to_wait: bool
+    status: int,
+    *,
+    operation: HttpOperation,
+    delivery: Delivery,
+    attempt: int,
+    told_to_wait: bool,
+    performed: bool = False,
 ) -> Judgement:
-    """Judge an answer by its status; `told_to_wait` when it names a time to come back."""
+    """Judge an answer by its status.
+
+    `told_to_wait`: it names a time to come back. `performed`: the provider said that it did the request and where the
+    outcome stands (303), so that this is the answer to the question for the outcome only.
+    """
     if status_matches(status, operation.success):
         return Judgement(None, "done")
+    if performed and delivery is Delivery.UNSAFE:
+        return Judgement(Verdict.UNKNOWN, "outcome_unknown")
     if operation.method == "DELETE" and attempt > 1 and status in GONE:
         return Judgement(None, "already_gone")
     if status in SURELY_REFUSED or (status == 503 and told_to_wait):
@@ -49,9 +61,9 @@ def judge_status(
 
 def judge_net_error(error: NetError, delivery: Delivery) -> Judgement:
     """Judge a call that brought no usable answer."""
-    if error.code in NOT_TO_BE_SENT:
+    if error.code in NOT_TO_BE_SENT and error.sent is not Sent.ANSWERED:
         return Judgement(Verdict.FINAL, error.code)
-    if error.code in ABOUT_THE_ANSWER:
+    if error.code in ABOUT_THE_ANSWER | NOT_TO_BE_SENT:
         return Judgement(Verdict.FINAL, "result_unusable")
     if error.sent is Sent.NO:
         return Judgement(Verdict.AGAIN, "not_sent")

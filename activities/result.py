@@ -34,6 +34,7 @@ KEPT_HEADERS = frozenset(
         "x-total-count",
     }
 )
+CUT_UNSEEN = "the answer said nothing of its length, so it may have been cut without a sign"
 KEPT_PREFIXES = ("ratelimit", "x-ratelimit")
 
 Encoding = Literal["json", "text", "base64", "none"]
@@ -54,6 +55,7 @@ def call_result(reply: HttpReply, operation: HttpOperation, **about: Any) -> Cal
         body=body,
         encoding=encoding,
         bytes=len(reply.body),
+        notes=() if reply.delimited or encoding == "json" else (CUT_UNSEEN,),
         **about,
     )
 

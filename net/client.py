@@ -98,7 +98,7 @@ class GuardedClient:
                 reply = await read_reply(response, hop, request.max_bytes, started)
             finally:
                 await response.aclose()
-            complete = True
+            complete = reply.unread is None
         except Exception as error:
             raise net_error(error, watch) from None
         finally:

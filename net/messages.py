@@ -77,7 +77,8 @@ class HttpReply:
     """What the provider answered. `body` is decoded; `elapsed` in seconds; `url` without its query.
 
     `delimited` is False when only the end of the connection marked the end of the body: it may then have been cut
-    without a sign (RFC 9112 §8).
+    without a sign (RFC 9112 §8). `unread`: why the body of an error (400 and above) was left out. `done`: this is the
+    answer to the GET that a 303 led to; the request itself was performed before.
     """
 
     status: int
@@ -87,6 +88,8 @@ class HttpReply:
     elapsed: float
     url: str
     delimited: bool = True
+    unread: str | None = None
+    done: bool = False
 
     def header(self, name: str) -> str | None:
         """The first value of this header, by name without regard to case."""

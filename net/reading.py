@@ -14,22 +14,24 @@ _DELIMITERS = frozenset({"content-length", "transfer-encoding", "content-encodin
 
 
 async def read_reply(response: httpcore2.Response, hop: Hop, max_bytes: int, started: float) -> HttpReply:
-    """The reply to a hop; `started` on the monotonic clock.
+    """The reply to a hop; `started` on the monotonic clock. What an error says in its body is not worth a failure.
 
     Raises:
         NetError: `response_too_large`, `undecodable_body` or `protocol_error`. The transport's own errors pass through.
     """
     status = response.status
     if status < 200:
-        raise _unusable("protocol_error", status, "to a request that did not ask for it")
+        message = f"answered {status} to a request that did not ask for it"
+        raise NetError("protocol_error", message, sent=Sent.ANSWERED, status=status)
     headers = [(name.decode("latin-1"), _text(value)) for name, value in response.headers]
     fields = {name.lower(): value for name, value in headers}
+    body, unread = b"", None
     try:
         body = await _body(response, headers, _length(fields) if _has_body(hop, status) else 0, max_bytes)
-    except TooLargeError:
-        raise _unusable("response_too_large", status, f"with a body of more than {max_bytes} bytes") from None
-    except UndecodableError:
-        raise _unusable("undecodable_body", status, "with a body whose compression is unknown or damaged") from None
+    except (TooLargeError, UndecodableError) as error:
+        code, unread = _unread(error, max_bytes)
+        if status < 400:
+            raise NetError(code, f"answered {status} {unread}", sent=Sent.ANSWERED, status=status) from None
     version: str = response.extensions["http_version"].decode("ascii")
     return HttpReply(
         status=status,
@@ -39,6 +41,8 @@ async def read_reply(response: httpcore2.Response, hop: Hop, max_bytes: int, sta
         elapsed=time.monotonic() - started,
         url=hop.target.safe_url,
         delimited=not body or version == "HTTP/2" or bool(fields.keys() & _DELIMITERS),
+        unread=unread,
+        done=hop.done,
     )
 
 
@@ -72,5 +76,7 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _unusable(code: Code, status: int, why: str) -> NetError:
-    return NetError(code, f"answered {status} {why}", sent=Sent.ANSWERED, status=status)
+def _unread(error: TooLargeError | UndecodableError, max_bytes: int) -> tuple[Code, str]:
+    if isinstance(error, TooLargeError):
+        return "response_too_large", f"with a body of more than {max_bytes} bytes"
+    return "undecodable_body", "with a body whose compression is unknown or damaged"

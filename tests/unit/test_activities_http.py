@@ -1,8 +1,11 @@
-"""What of an error that nobody foresaw crosses into a history."""
+"""What an activity tells of an error that nobody foresaw, and of an end that came from outside."""
 
+import asyncio
+import dataclasses
 import traceback
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -27,6 +30,30 @@ class BrokenCredentials:
         raise KeyError(CANARY)
 
 
+class SlowCredentials:
+    """A token request that takes for ever."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def resolve(self, ref: CredentialRef) -> Credential:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def renew(self, credential: Credential) -> Credential:
+        raise AssertionError("nothing was refused")
+
+
+def call(delivery: Delivery) -> Call:
+    return Call(
+        operation=HttpOperation(method="POST", path="/leads"),
+        credential=CredentialRef(adapter="crm", profile="dev"),
+        delivery=delivery,
+        idempotency_key="k",
+    )
+
+
 @pytest.mark.parametrize(
     ("delivery", "type_", "final"),
     [
@@ -36,19 +63,72 @@ class BrokenCredentials:
     ],
 )
 async def test_an_error_nobody_foresaw_is_told_by_its_class_alone(delivery: Delivery, type_: str, final: bool) -> None:
-    call = Call(
-        operation=HttpOperation(method="POST", path="/leads"),
-        credential=CredentialRef(adapter="crm", profile="dev"),
-        delivery=delivery,
-        idempotency_key="k",
-    )
     http = GuardedClient(EgressPolicy())
 
     with pytest.raises(ApplicationError) as caught:
-        await ActivityEnvironment().run(HttpActivities(BrokenCredentials(), http).call, call)
+        await ActivityEnvironment().run(HttpActivities(BrokenCredentials(), http).call, call(delivery))
     await http.aclose()
 
     told = Failure.model_validate(caught.value.details[0])
     assert "KeyError" in told.message
     assert (caught.value.type, caught.value.non_retryable) == (type_, final)
     assert CANARY not in "".join(traceback.format_exception(caught.value)) + told.model_dump_json()
+
+
+async def stopped_while_it_asks_for_a_credential(delivery: Delivery, details: ActivityCancellationDetails) -> None:
+    credentials, http, environment = SlowCredentials(), GuardedClient(EgressPolicy()), ActivityEnvironment()
+    task = asyncio.create_task(environment.run(HttpActivities(credentials, http).call, call(delivery)))
+    await credentials.asked.wait()
+    if details.worker_shutdown:
+        environment.worker_shutdown()
+    environment.cancel(details)
+    try:
+        await task
+    finally:
+        await http.aclose()
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+async def test_a_worker_that_stops_before_anything_was_sent_leaves_the_call_to_another(delivery: Delivery) -> None:
+    with pytest.raises(ApplicationError) as caught:
+        await stopped_while_it_asks_for_a_credential(delivery, ActivityCancellationDetails(worker_shutdown=True))
+
+    assert Failure.model_validate(caught.value.details[0]).category == "worker_stopped"
+    assert (caught.value.type, caught.value.non_retryable) == ("NotPerformed", False)
+
+
+async def test_an_unsafe_call_that_is_paused_tells_how_far_it_got() -> None:
+    with pytest.raises(ApplicationError) as caught:
+        await stopped_while_it_asks_for_a_credential(Delivery.UNSAFE, ActivityCancellationDetails(paused=True))
+
+    assert caught.value.type == "NotPerformed"
+
+
+@pytest.mark.parametrize(
+    ("delivery", "details"),
+    [
+        (Delivery.SAFE, ActivityCancellationDetails(paused=True)),
+        (Delivery.KEYED, ActivityCancellationDetails(paused=True)),
+        (Delivery.UNSAFE, ActivityCancellationDetails(cancel_requested=True)),
+    ],
+)
+async def test_what_is_cancelled_or_may_be_paused_ends_as_that(
+    delivery: Delivery, details: ActivityCancellationDetails
+) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await stopped_while_it_asks_for_a_credential(delivery, details)
+
+
+@pytest.mark.parametrize("doubt", ["second attempt", "reset"])
+async def test_an_unsafe_call_is_not_made_where_an_earlier_attempt_may_have_been_sent(doubt: str) -> None:
+    http, environment = GuardedClient(EgressPolicy()), ActivityEnvironment()
+    if doubt == "second attempt":
+        environment.info = dataclasses.replace(environment.info, attempt=2)
+    asked = call(Delivery.UNSAFE).model_copy(update={"after_reset": doubt == "reset"})
+
+    with pytest.raises(ApplicationError) as caught:
+        await environment.run(HttpActivities(BrokenCredentials(), http).call, asked)
+    await http.aclose()
+
+    assert (caught.value.type, caught.value.non_retryable) == ("OutcomeUnknown", True)
+    assert "an earlier attempt may have been sent" in caught.value.message

@@ -208,3 +208,19 @@ def test_a_run_s_value_is_the_answer_s_body_or_what_the_operator_put_in_its_plac
     assert RunResult(call=result(b'{"a": 1}')).value == {"a": 1}
     assert RunResult(decision=Decision(action="skip", who="ada", why="done by hand", value=[1])).value == [1]
     assert RunResult().value is None
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "delimited", "noted"),
+    [
+        (b"a,b", "text/csv", False, True),
+        (b"a,b", "text/csv", True, False),
+        (b'{"a": 1}', "application/json", False, False),
+    ],
+)
+def test_an_answer_that_may_have_been_cut_unseen_carries_a_note(
+    body: bytes, media_type: str, delimited: bool, noted: bool
+) -> None:
+    reply = HttpReply(200, [("Content-Type", media_type)], body, "HTTP/1.1", 0.1, "https://x.example/", delimited)
+
+    assert bool(call_result(reply, HttpOperation(path="/"), account="a").notes) is noted

@@ -4,7 +4,7 @@ import ipaddress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from net.addresses import IPAddress, Reach, classify, must_be_named_singly, plain, read_address

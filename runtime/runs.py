@@ -180,7 +180,7 @@ class Runs:
                 memo={"summary": call.summary, "operation": fingerprint},
                 search_attributes=_attributes(credential, integration.key, trigger),
                 static_summary=call.summary,
-                priority=Priority(fairness_key=credential.fairness_key[:64]),
+                priority=Priority(fairness_key=credential.fairness_key),
             )
         except WorkflowAlreadyStartedError:
             return await self._found(run_id, fingerprint, key)

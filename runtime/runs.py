@@ -205,7 +205,7 @@ class Runs:
             raise _rpc_error(run_id, error) from None
 
     async def list(self, which: RunFilter, *, limit: int = 50) -> AsyncIterator[RunSummary]:
-        """The newest runs first."""
+        """Runs under way first, then those that have ended, each the newest first: Temporal's order."""
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Double, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -17,6 +18,11 @@ from storage.migrate import upgrade
 
 BUSY_SECONDS = 10
 CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 10
+"""PostgreSQL ends a statement by then, or its wait for a lock; a silent server is given up a little later."""
+
+POOL_SIZE, POOL_OVERFLOW, POOL_SECONDS = 10, 10, 10
+"""Connections that are kept, further ones at most, and how long a transaction waits for one: it lasts milliseconds."""
 _LOCKED = "database is locked"
 
 
@@ -47,6 +53,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        self._url = url
         self.dialect = self.engine.dialect.name
 
     @contextlib.asynccontextmanager
@@ -75,8 +82,13 @@ class Database:
             SchemaTooNew: a newer Tieline was here.
             DatabaseUnavailable: it cannot be reached or written.
         """
-        with _unavailable(self.engine):
-            await upgrade(self.engine)
+        engine = _engine(self._url, limited=False) if self.dialect == "postgresql" else self.engine
+        try:
+            with _unavailable(engine):
+                await upgrade(engine)
+        finally:
+            if engine is not self.engine:
+                await engine.dispose()
 
     async def dispose(self) -> None:
         """Close all connections."""
@@ -89,7 +101,8 @@ _NO_URL = (
 )
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, *, limited: bool = True) -> AsyncEngine:
+    """`limited`: no statement may take long; a migration may, and waits for the one that is under way."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError shows what stands in the place of the port
@@ -100,9 +113,10 @@ def _engine(url: str) -> AsyncEngine:
         raise BadDatabaseUrl(_NO_URL)
     options: dict[str, Any] = {"timeout": BUSY_SECONDS}
     if parsed.get_backend_name() == "postgresql":
-        options = {"timeout": CONNECT_SECONDS}
+        options = {"timeout": CONNECT_SECONDS} | (_limits() if limited else {})
+    pool = {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": POOL_SECONDS}
     try:
-        engine = create_async_engine(parsed, connect_args=options, hide_parameters=True)
+        engine = create_async_engine(parsed, connect_args=options, hide_parameters=True, **pool)
     except (NoSuchModuleError, ModuleNotFoundError, ArgumentError, InvalidRequestError):
         raise BadDatabaseUrl(
             f"TIELINE_DATABASE_URL names driver {parsed.drivername!r}: use sqlite+aiosqlite or postgresql+asyncpg"
@@ -112,6 +126,13 @@ def _engine(url: str) -> AsyncEngine:
     elif engine.dialect.name != "postgresql" or not engine.dialect.is_async:
         raise BadDatabaseUrl(f"{parsed.drivername} is not supported: use sqlite+aiosqlite or postgresql+asyncpg")
     return engine
+
+
+def _limits() -> dict[str, Any]:
+    milliseconds = str(int(STATEMENT_SECONDS * 1000))
+    server = {"statement_timeout": milliseconds, "lock_timeout": milliseconds}
+    # The server's own limits go first, where it still answers: they leave the connection as it should be.
+    return {"command_timeout": STATEMENT_SECONDS + 1, "server_settings": server}
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:
@@ -138,10 +159,15 @@ def _unavailable(engine: AsyncEngine) -> Iterator[None]:
         yield
     except OSError as error:
         raise _away(engine, "cannot be reached", error.strerror or "no answer") from None
+    except PoolTimeoutError:
+        raise DatabaseUnavailable(
+            f"the database {_shown(engine)} cannot be used (all {POOL_SIZE + POOL_OVERFLOW} connections were busy for "
+            f"{POOL_SECONDS} seconds): it is slow, or more is done at once than it can bear"
+        ) from None
     except DBAPIError as error:
         fault = _plain(str(error.orig).splitlines()[0]) if error.orig else "no answer"
         state = str(getattr(error.orig, "sqlstate", None) or "")
-        if error.connection_invalidated or any(text in fault for text in _FAULTS) or state.startswith(_STATES):
+        if error.connection_invalidated or any(text in fault for text in _FAULTS) or state.startswith(_STATES + _BUSY):
             raise _away(engine, "cannot be used", fault) from None
         raise
 
@@ -149,10 +175,14 @@ def _unavailable(engine: AsyncEngine) -> Iterator[None]:
 _FAULTS = ("unable to open", "readonly", _LOCKED, "disk", "not a database", "connect")
 _STATES = ("08", "25006", "28", "3D", "42501", "53", "57P", "58")
 """PostgreSQL's: no connection, read-only, no such user or database, no right, no room, shutting down, system error."""
+_BUSY = ("40P01", "55P03", "57014")
+"""PostgreSQL's: two that waited for each other, a lock that was not had in time, a statement that took too long."""
 
 
 def _away(engine: AsyncEngine, how: str, fault: str) -> DatabaseUnavailable:
-    if engine.dialect.name == "postgresql":
+    if "timeout" in fault or "deadlock" in fault:
+        action = "the server is slow, or another transaction holds what is needed: try again"
+    elif engine.dialect.name == "postgresql":
         action = "see that the server runs, and that TIELINE_DATABASE_URL is right"
     elif _LOCKED in fault:
         action = "another process writes for long, or holds it: try again"

@@ -30,12 +30,12 @@ PASSWORD = "planted-4f1c9a"
 
 MIGRATING = """
 import asyncio, os, signal, sys
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from storage.database import Database
 
 database, left = Database(sys.argv[1]), int(sys.argv[2])
 
-@event.listens_for(database.engine.sync_engine, "after_cursor_execute")
+@event.listens_for(Engine, "after_cursor_execute")
 def count(connection, cursor, statement, *others):
     global left
     left -= statement.strip().startswith("CREATE TABLE")

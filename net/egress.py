@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
+from definitions.urls import normal_host
 from net.addresses import IPAddress, IPNetwork, Reach, classify, must_be_named_singly, plain
 from net.errors import NetError
 
@@ -121,20 +122,6 @@ class EgressPolicy:
 
     def _is_own(self, host: str, address: IPAddress | None, port: int) -> bool:
         return any(rule.names(host, address, port) for rule in self._own)
-
-
-def normal_host(host: str) -> str:
-    """A host as rules and allow-lists compare it: lower case, without a trailing dot."""
-    return host.lower().rstrip(".")
-
-
-def host_matches(host: str, patterns: Collection[str]) -> bool:
-    """Is this host in a list of exact names and `*.example.com` (any depth below, not the name itself)?"""
-    host = normal_host(host)
-    return any(
-        host.endswith(pattern[1:].lower()) if pattern.startswith("*.") else host == normal_host(pattern)
-        for pattern in patterns
-    )
 
 
 def _refusal(host: str, addresses: Sequence[IPAddress], port: int, open_port: bool) -> str:

@@ -5,13 +5,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from activities.body import encode_body
 from auth.credential import Credential
+from auth.filling import fill
 from auth.placement import Draft, place
 from definitions.fields import Pairs
 from definitions.integration import Integration
 from definitions.operation import Delivery, FormBody, HttpOperation, MultipartBody
 from definitions.placement import Place
 from definitions.run import Call
-from definitions.templates import Template
 from definitions.urls import build_url, literal_port, render_url
 from net.errors import NetError
 from net.headers import CREDENTIAL_HEADERS, RESERVED, check_header
@@ -109,7 +109,7 @@ def _key(call: Call, integration: Integration) -> Pairs:
 
 
 def _rendered(templates: dict[str, str], texts: dict[str, str]) -> Pairs:
-    return tuple((name, Template.parse(text).render(texts)) for name, text in templates.items())
+    return tuple((name, fill(text, texts)) for name, text in templates.items())
 
 
 def _left_for_placements(integration: Integration) -> dict[str, str]:

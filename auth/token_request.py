@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from auth.credential import OpenAccount
+from auth.filling import fill
 from definitions.inputs import literal_ports
-from definitions.templates import Template
 from definitions.urls import encode_query_value, render_url
 from net.messages import OutboundRequest, TlsOptions
 
@@ -18,11 +18,12 @@ JSON = "application/json"
 
 def render_all(templates: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """Every template filled."""
-    return {name: Template.parse(text).render(texts) for name, text in templates.items()}
+    return {name: fill(text, texts) for name, text in templates.items()}
 
 
 def endpoint_url(template: str, texts: Mapping[str, str], query: Mapping[str, str]) -> str:
     """The endpoint's URL with these parameters behind the ones that it has."""
+    fill(template, texts)  # the URL is put together elsewhere, from the same values
     url = render_url(template, texts)
     pairs = "&".join(f"{encode_query_value(name)}={encode_query_value(value)}" for name, value in query.items())
     return f"{url}{'&' if '?' in url else '?'}{pairs}" if pairs else url

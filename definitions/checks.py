@@ -114,7 +114,7 @@ def _never_read(integration: Integration, found: Sequence[Input]) -> Iterator[Fa
         if name not in read:
             yield Fault(("parameters", name), "no input of the integration reads this parameter")
     for name in integration.secrets:
-        if name not in read and not (tls and name in (tls.client_certificate_secret, tls.client_key_secret)):
+        if name not in read and not (tls and name in tls.secret_names()):
             yield Fault(("secrets", name), "no input of the integration reads this secret")
     if isinstance(auth, CustomTokenAuth):
         yield from _never_read_by_requests(auth, read)
@@ -195,7 +195,9 @@ def _tls_secrets(integration: Integration) -> Iterator[Fault]:
         return
     if bool(tls.client_certificate_secret) is not bool(tls.client_key_secret):
         yield Fault(("tls",), "a client certificate needs both client_certificate_secret and client_key_secret")
-    for field in ("client_certificate_secret", "client_key_secret"):
+    if tls.ca and tls.ca_secret:
+        yield Fault(("tls", "ca_secret"), "stands in place of ca: leave one of them out")
+    for field in ("ca_secret", "client_certificate_secret", "client_key_secret"):
         name = getattr(tls, field)
         if name and name not in integration.secrets:
             near = get_close_matches(name, integration.secrets, n=1)

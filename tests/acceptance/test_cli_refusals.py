@@ -125,7 +125,7 @@ async def test_a_broken_definition_is_told_with_file_and_line(
 @pytest.mark.parametrize(
     ("settings", "status", "message"),
     [
-        ({"temporal_address": "127.0.0.1:1"}, 3, "no Temporal server answers at 127.0.0.1:1 (Connection refused): correct"),
+        ({"temporal_address": "127.0.0.1:1"}, 3, "no Temporal server answers at 127.0.0.1:1 (Connection refused): co"),
         ({"temporal_address": "temporal"}, 2, "TIELINE_TEMPORAL_ADDRESS: expected HOST:PORT"),
         ({"temporal_namespace": "nowhere"}, 2, "Namespace nowhere is not found. Create it there, or correct TIELINE_"),
         ({"log_level": "loud"}, 2, "TIELINE_LOG_LEVEL: Input should be 'debug', 'info'"),

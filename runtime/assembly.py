@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 
 from activities.http import HttpActivities
 from auth.accounts import Accounts
+from auth.api_tokens import ApiTokens
 from auth.keys import Keyring
 from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
@@ -38,6 +39,7 @@ class Stores:
     vault: Vault
     definitions: DefinitionStore
     accounts: Accounts
+    api_tokens: ApiTokens
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +52,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         keys = await open_keyring(database, settings.keys, settings.key_file)
         vault = Vault(database, keys)
         definitions = DefinitionStore(database)
-        yield Stores(settings, database, keys, vault, definitions, Accounts(database, vault, definitions))
+        accounts = Accounts(database, vault, definitions)
+        yield Stores(settings, database, keys, vault, definitions, accounts, ApiTokens(database))
     finally:
         await database.dispose()
 

@@ -3,6 +3,7 @@
 There is no second table of runs: what stands here is asked of Temporal.
 """
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -182,12 +183,14 @@ class Runs:
         """
         handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
         try:
-            return await handle.result(rpc_timeout=timeout)
+            # The SDK's own limit is one for each of its polls, which it repeats.
+            async with asyncio.timeout(timeout.total_seconds() if timeout else None):
+                return await handle.result()
+        except TimeoutError:
+            raise TimeoutError(f"run {run_id} has not ended within {timeout}") from None
         except WorkflowFailureError as error:
             raise _ended_badly(run_id, error) from None
         except RPCError as error:
-            if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-                raise TimeoutError(f"run {run_id} has not ended within {timeout}") from None
             raise _rpc_error(run_id, error) from None
 
     async def list(self, which: RunFilter, *, limit: int = 50) -> AsyncIterator[RunSummary]:

@@ -198,6 +198,13 @@ class Runs:
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
 
+    async def summary(self, run_id: str) -> RunSummary:
+        """One run as it is now. Raises RunNotFound."""
+        try:
+            return await _summary(await self._client.get_workflow_handle(run_id).describe())
+        except RPCError as error:
+            raise _rpc_error(run_id, error) from None
+
     async def show(self, run_id: str) -> tuple[RunSummary, Sequence[Step]]:
         """One run and its history, readable without a worker."""
         handle = self._client.get_workflow_handle(run_id)

@@ -94,6 +94,22 @@ class Settings(BaseSettings):
         description="URL of the HTTP proxy for all outbound calls. HTTP_PROXY and the like are ignored.",
     )
 
+    gateway_address: HostPort | None = Field(
+        None,
+        description="HOST:PORT of the HTTP API, an error when taken. Default: 127.0.0.1:8700, else any free port. "
+        "Anything but loopback needs an API token first.",
+    )
+    gateway_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+        [],
+        description="Names under which the HTTP API is reached, separated by commas; requests for others are refused. "
+        "localhost and IP addresses need not be named.",
+    )
+    gateway_proxies: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+        [],
+        description="Addresses or networks of the reverse proxies in front of the HTTP API, separated by commas: their "
+        "X-Forwarded-For is believed.",
+    )
+
     health_address: HostPort | None = Field(None, description="HOST:PORT that serves /healthz and /readyz.")
     metrics_address: HostPort | None = Field(None, description="HOST:PORT that serves Prometheus metrics at /metrics.")
     otlp_endpoint: str | None = Field(None, description="URL of an OTLP/HTTP collector that receives traces.")

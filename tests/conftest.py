@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",
+    "tests.fixtures.gateway",
     "tests.fixtures.told",
     "tests.fixtures.token_endpoint",
     "tests.fixtures.refreshing",

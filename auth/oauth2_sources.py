@@ -28,7 +28,9 @@ class ClientCredentials:
         """One request, one reply."""
         if replies:
             return None
-        return oauth2_request(self.opened, self.auth, {"grant_type": "client_credentials"} | scope_param(self.auth))
+        return oauth2_request(
+            self.opened, self.auth, {"grant_type": "client_credentials"} | scope_param(self.auth, self.opened)
+        )
 
     def read(self, replies: Sequence[RawReply]) -> TokenReply:
         """The reply of RFC 6749 §5.1."""
@@ -49,9 +51,11 @@ def oauth2_request(opened: OpenAccount, auth: OAuth2Auth, params: Mapping[str, s
     return _encoded(opened, stage, fields, {**render_all(stage.headers, texts), **proof.headers})
 
 
-def scope_param(auth: OAuth2Auth) -> dict[str, str]:
+def scope_param(auth: OAuth2Auth, opened: OpenAccount) -> dict[str, str]:
     """`scope`, when the definition names any."""
-    return {"scope": auth.scope_separator.join(auth.scopes)} if auth.scopes else {}
+    texts = opened.texts()
+    scopes = [Template.parse(scope).render(texts) for scope in auth.scopes]
+    return {"scope": auth.scope_separator.join(scopes)} if scopes else {}
 
 
 def reply_paths(auth: OAuth2Auth) -> ReplyPaths:

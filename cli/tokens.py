@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.arguments import duration
-from cli.output import Output, OutputOption, Printer
+from cli.output import Output, OutputOption, Printer, note
 from cli.session import with_stores
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def create(
         printer.document({**_as_json(token), "token": text})
         return
     printer.line(text)
-    printer.note(f"token {name}: {', '.join(token.scopes)}. It is not shown again: keep it where secrets are kept")
+    note(f"token {name}: {', '.join(token.scopes)}. It is not shown again: keep it where secrets are kept")
 
 
 def list_tokens(output: OutputOption = Output.TABLE) -> None:

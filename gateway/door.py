@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from fastapi import Request
 from temporalio.client import Client
 
-from runtime.assembly import Stores
 from runtime.health import Check
 from runtime.runs import Runs
+from runtime.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,22 @@ from starlette.responses import JSONResponse
 from temporalio.service import RPCError, RPCStatusCode
 
 from auth.api_tokens import ApiTokenError
-from auth.errors import AuthError, CredentialError, NoSubject, Unbound
+from auth.errors import AuthError, CredentialError, NoSubject, Unbound, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
 from definitions.problems import DefinitionErrors
 from net.redaction import LIVE_SECRETS
 from runtime.codec import UndecodablePayload
 from runtime.payload_store import PayloadUnavailable
-from runtime.runs import KeyConflict, NotWaiting, RunCancelled, RunError, RunFailed, RunNotFound
+from runtime.runs import (
+    HasEnded,
+    KeyConflict,
+    NotWaiting,
+    NoWorker,
+    RunCancelled,
+    RunError,
+    RunFailed,
+    RunNotFound,
+)
 from storage.errors import AlreadyExists, DatabaseUnavailable, NotFound, StorageError
 
 MEDIA_TYPE = "application/problem+json"
@@ -86,7 +95,7 @@ def problem_of(error: Exception) -> Problem:
             return _run_failed(error)
         case DefinitionErrors():
             return Problem(422, "invalid_definition", str(error), "correct the document", errors=_faults(error))
-        case CredentialError() if not isinstance(error, (Unbound, NoSubject)):
+        case CredentialError() if not isinstance(error, _UNBOUND):
             return _credential(error)
         case RPCError():
             return _temporal(error)
@@ -101,9 +110,13 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
+_UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject)
+
 _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
     (KeyConflict, 409, "key_conflict", "use a new key for a new operation"),
     (NotWaiting, 409, "not_waiting", "read the run: somebody may have decided, or it has ended"),
+    (HasEnded, 409, "has_ended", None),
+    (NoWorker, 503, "no_worker", "start a worker: tieline doctor"),
     (RunNotFound, 404, "not_found", None),
     (RunCancelled, 424, "cancelled", None),
     (RunError, 424, "ended_badly", "read the run's history"),
@@ -111,7 +124,7 @@ _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str
     (AlreadyExists, 409, "already_exists", None),
     (DatabaseUnavailable, 503, "database_unavailable", "see that the database runs: tieline doctor"),
     (StorageError, 422, "invalid_request", None),
-    ((Unbound, NoSubject), 422, "unbound", None),
+    (_UNBOUND, 422, "unbound", None),
     ((AuthError, SecretError, ApiTokenError), 422, "invalid_request", None),
     (UndecodablePayload, 500, "undecodable", "give every process of the installation the same keys"),
     (PayloadUnavailable, 500, "payload_unavailable", "give every process of the installation the same data folder"),

@@ -186,7 +186,7 @@ async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -
 
 @router.post("/{run_id}/cancel", status_code=202, openapi_extra=needs(Scope.RUNS_DECIDE), name="Cancel a run")
 async def cancel(run_id: RunId, door: DoorOf) -> Run:
-    """Ask a run to end. What was already sent stays sent; one that has ended stays as it is."""
+    """Ask a run to end. What was already sent stays sent."""
     await door.runs.cancel(run_id)
     return _run(await door.runs.summary(run_id))
 
@@ -194,10 +194,9 @@ async def cancel(run_id: RunId, door: DoorOf) -> Run:
 async def _started(door: Door, asked: StartRun, credential: CredentialRef) -> Started:
     try:
         integration = await bound_integration(door.stores, credential)
-    except NotFound as error:
-        raise Problem(
-            422, "unbound", str(error), f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
-        ) from None
+    except NotFound as error:  # the profile: it stands in the request, not in the URL
+        action = f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
+        raise Problem(422, "unbound", str(error), action) from None
     return await door.runs.start(asked.operation.plain(), credential, integration, key=asked.key, trigger="api")
 
 

@@ -16,10 +16,11 @@ from typing import NoReturn
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from runtime.assembly import Stores, connect, open_stores, open_worker
+from runtime.assembly import connect, open_worker
 from runtime.health import Check, health_endpoint
 from runtime.search_attributes import register_search_attributes
 from runtime.settings import Settings
+from runtime.stores import Stores, open_stores
 from runtime.temporal_server import TemporalAddress, find_temporal
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,10 @@
 """Fixtures shared by all tests live in tests/fixtures/, one module per real counterpart."""
 
+from hypothesis import settings
+
+settings.register_profile("tieline", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("tieline")
+
 pytest_plugins = [
     "tests.fixtures.http",
     "tests.fixtures.databases",
@@ -7,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.tieline",
     "tests.fixtures.gateway",
     "tests.fixtures.told",
+    "tests.fixtures.commandline",
     "tests.fixtures.token_endpoint",
     "tests.fixtures.refreshing",
     "tests.fixtures.collector",

@@ -186,7 +186,7 @@ async def test_a_cancelled_run_ends_and_whoever_waits_for_it_is_told(gateway: Ga
 
 
 @pytest.mark.parametrize(
-    ("adapter", "told"), [("flakey", "did you mean 'flaky'"), ("warehouse", "no adapter in profile 'production'")]
+    ("adapter", "told"), [("flakey", "Did you mean 'flaky'"), ("warehouse", "adapter 'warehouse': there is none")]
 )
 async def test_an_adapter_that_is_not_bound_is_refused_and_nothing_starts(
     idle_gateway: Gateway, adapter: str, told: str

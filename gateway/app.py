@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from auth.api_tokens import Scope
-from gateway import runs
+from gateway import accounts, definitions, profiles, runs
 from gateway.access import SCHEME, admitted
 from gateway.context import Context
 from gateway.door import Door
@@ -22,7 +22,7 @@ from gateway.metrics import Metrics
 from gateway.problems import HANDLED, MEDIA_TYPE, ProblemDocument, answer_with_problem
 from runtime.health import health_routes
 
-ROUTERS = (runs.router,)
+ROUTERS = (runs.router, definitions.router, accounts.router, profiles.router)
 
 DESCRIPTION = """
 Durable, authenticated calls to other people's systems.

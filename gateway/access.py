@@ -44,13 +44,14 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-async def admitted(request: Request, scope: Scope) -> Caller:
-    """Who sends this request, if they may do what the scope stands for.
+async def admitted(request: Request, scope: Scope, presented: str | None = None) -> Caller:
+    """Who sends this request, if they may do what the scope stands for; `presented`: a token found elsewhere.
 
     Raises:
         Problem: 401 or 403.
     """
-    tokens, presented = door_of(request).stores.api_tokens, _presented(request)
+    tokens = door_of(request).stores.api_tokens
+    presented = _presented(request) if presented is None else presented
     address = request.client.host if request.client else ""
     if presented is None:
         if _is_local(request, address) and not await tokens.are_used():

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from auth.api_tokens import Scope
 from gateway import accounts, definitions, profiles, runs
 from gateway.access import SCHEME, admitted
+from gateway.codec import PATH, codec_routes
 from gateway.context import Context
 from gateway.door import Door
 from gateway.limits import Limits
@@ -57,10 +58,11 @@ def build(door: Door) -> ASGIApp:
     for router in ROUTERS:
         app.include_router(router)
     app.router.routes.extend(health_routes(dict(door.checks)))
+    app.router.routes.extend(codec_routes(door.ui_origins))
     metrics = Metrics()
     _add_metrics(app, metrics)
     _add_documentation(app)
-    return Context(Limits(app, door.stores.settings.gateway_hosts), metrics)
+    return Context(Limits(app, door.stores.settings.gateway_hosts, {f"{PATH}/": door.ui_origins}), metrics)
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:

@@ -20,6 +20,8 @@ class Door:
     client: Client
     runs: Runs
     checks: Mapping[str, Check]
+    ui_origins: frozenset[str]
+    """Of Temporal's web interface: its pages may have payloads decoded."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process stops: whoever waits for a run is answered at once."""
 

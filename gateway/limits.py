@@ -1,7 +1,7 @@
 """What is refused before anybody looks at it: wrong hosts, other sites' pages, bodies too large or too slow."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -16,15 +16,19 @@ CLOSE = {"Connection": "close"}
 
 
 class Limits:
-    """ASGI middleware. `hosts` are the names that this door answers to; IP addresses and localhost it always does."""
+    """ASGI middleware. `hosts` are the names that this door answers to; IP addresses and localhost it always does.
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    Pages of the origins in `readers` may use what lies under their prefix, and nothing else.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], readers: Mapping[str, Collection[str]]) -> None:
         self._app = app
+        self._readers = readers
         self._hosts = {host.lower().rstrip(".") for host in hosts} | {"localhost"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        problem = self._wrong_host(headers) or _foreign_page(scope, headers) or _too_large(headers)
+        problem = self._wrong_host(headers) or self._foreign_page(scope, headers) or _too_large(headers)
         if problem is not None:
             await problem_response(problem, scope["state"]["request_id"])(scope, receive, send)
             return
@@ -42,6 +46,18 @@ class Limits:
             "this server does not answer for the host that the request names",
             "use its address, or name the host in TIELINE_GATEWAY_HOSTS",
             CLOSE,
+        )
+
+    def _foreign_page(self, scope: Scope, headers: Headers) -> Problem | None:
+        """Browsers say when another site's page sends a request; no app does."""
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        own = f"{scope['scheme']}://{headers.get('host', '')}"
+        if (origin is None or origin.lower() == own.lower()) and site in (None, "same-origin", "none"):
+            return None
+        if any(scope["path"].startswith(prefix) and origin in origins for prefix, origins in self._readers.items()):
+            return None
+        return Problem(
+            403, "foreign_page", "requests from other sites' pages are refused", "call the API from a server"
         )
 
 
@@ -71,15 +87,6 @@ class _Body:
         if self._left < 0:
             raise _body_too_large()
         return message
-
-
-def _foreign_page(scope: Scope, headers: Headers) -> Problem | None:
-    """Browsers say when another site's page sends a request; no app does."""
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    own = f"{scope['scheme']}://{headers.get('host', '')}"
-    if (origin is None or origin.lower() == own.lower()) and site in (None, "same-origin", "none"):
-        return None
-    return Problem(403, "foreign_page", "requests from other sites' pages are refused", "call the API from a server")
 
 
 def _too_large(headers: Headers) -> Problem | None:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from auth.api_tokens import plain_address
 from gateway.app import build
+from gateway.codec import PATH, origins_of
 from gateway.door import Door
 from gateway.protocol import BoundedProtocol
 from runtime.http_server import http_server, listen
@@ -47,10 +48,10 @@ async def serve_all(settings: Settings, announce: Announce) -> None:
     async def work(stop: Stop) -> None:
         with _listening(settings) as listener:
             async with (
-                embedded_temporal(settings) as temporal,
+                embedded_temporal(settings, codec_endpoint=f"{_url(listener)}{PATH}") as temporal,
                 connected(settings, temporal) as parts,
                 working(parts, temporal),
-                front_door(parts, listener) as url,
+                front_door(parts, listener, temporal.ui) as url,
             ):
                 announce(Serving(settings, temporal, url))
                 await stop.asked()
@@ -64,7 +65,7 @@ async def serve_gateway(settings: Settings, announce: Announce) -> None:
     async def work(stop: Stop) -> None:
         temporal = find_temporal(settings)
         with _listening(settings) as listener:
-            async with connected(settings, temporal) as parts, front_door(parts, listener) as url:
+            async with connected(settings, temporal) as parts, front_door(parts, listener, temporal.ui) as url:
                 announce(Serving(settings, temporal, url))
                 await stop.asked()
 
@@ -72,13 +73,13 @@ async def serve_gateway(settings: Settings, announce: Announce) -> None:
 
 
 @contextlib.asynccontextmanager
-async def front_door(parts: Parts, listener: socket.socket) -> AsyncIterator[str]:
-    """Serve the HTTP API while the body runs; yields its URL. Raises GatewayOpen."""
+async def front_door(parts: Parts, listener: socket.socket, ui: str | None) -> AsyncIterator[str]:
+    """Serve the HTTP API while the body runs; yields its URL. `ui` is Temporal's web interface. Raises GatewayOpen."""
     stores = parts.stores
     url = _url(listener)
     await _refuse_open_doors(parts, listener)
     runs = Runs(parts.client, stores.settings.task_queue)
-    door = Door(stores, parts.client, runs, checks(stores, parts.client))
+    door = Door(stores, parts.client, runs, checks(stores, parts.client), origins_of(ui))
     async with http_server(_config(build(door), stores.settings), listener):
         log.info("the HTTP API answers at %s", url)
         try:
@@ -123,11 +124,13 @@ async def _refuse_open_doors(parts: Parts, listener: socket.socket) -> None:
         return
     if not await parts.stores.api_tokens.are_used():
         raise GatewayOpen(
-            f"the HTTP API would be open to other machines at {_url(listener)}, and there is no API token yet: make "
-            "one with tieline tokens create NAME --scope runs:start, or set TIELINE_GATEWAY_ADDRESS to a loopback one"
+            f"the HTTP API would be open to other machines at {host}, and there is no API token yet: make one with "
+            "tieline tokens create NAME --scope runs:start, or set TIELINE_GATEWAY_ADDRESS to a loopback address"
         )
 
 
 def _url(listener: socket.socket) -> str:
+    """As this machine reaches it: at loopback, where it listens everywhere."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     temporal_address: HostPort | None = Field(
         None, description="HOST:PORT of a Temporal server. Without it, `tieline up` runs an embedded one."
     )
+    temporal_ui: str | None = Field(
+        None,
+        description="URL of the web interface of that server; its pages may have payloads decoded by the HTTP API.",
+    )
     temporal_namespace: str = Field("default", min_length=1, description="Temporal namespace of all runs.")
     temporal_binary: Folder | None = Field(
         None, description="Temporal's command line program, for the embedded server. Default: found, else built."

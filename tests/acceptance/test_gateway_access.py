@@ -10,7 +10,7 @@ from gateway.serve import GatewayOpen, front_door
 from net.redaction import LIVE_SECRETS
 from runtime.http_server import listen
 from runtime.serve import Parts
-from tests.fixtures.gateway import Gateway, opened_gateway
+from tests.fixtures.gateway import UI, Gateway, opened_gateway
 from tests.fixtures.tieline import PROFILE, Installation
 
 RUN = f"run-{'0' * 32}"
@@ -155,13 +155,13 @@ async def test_health_and_documentation_are_open(closed_gateway: Gateway, path: 
 
 async def test_another_address_than_loopback_is_refused_while_there_is_no_token(idle: Installation) -> None:
     with listen("0.0.0.0:0") as listener, pytest.raises(GatewayOpen, match="tieline tokens create"):
-        async with front_door(Parts(idle.stores, idle.client), listener):
+        async with front_door(Parts(idle.stores, idle.client), listener, UI):
             pass
 
 
 async def test_another_address_than_loopback_is_served_once_there_is_a_token(idle: Installation) -> None:
     await idle.stores.api_tokens.create("shop", ["runs:start"])
     with listen("0.0.0.0:0") as listener:
-        async with front_door(Parts(idle.stores, idle.client), listener) as url, httpx2.AsyncClient() as http:
+        async with front_door(Parts(idle.stores, idle.client), listener, UI) as url, httpx2.AsyncClient() as http:
             answer = await http.get(f"{url.replace('0.0.0.0', '127.0.0.1')}/v1/runs")
             assert answer.status_code == 401

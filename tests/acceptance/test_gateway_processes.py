@@ -1,6 +1,7 @@
 """The front door as processes that a user starts, and the commands about its tokens."""
 
 import asyncio
+import base64
 import json
 import re
 import socket
@@ -68,6 +69,26 @@ async def test_two_gateways_on_one_machine_find_a_port_each(idle: Installation, 
     ):
         urls = {(await announced(each))["http_api"] for each in (one, two)}
     assert len(urls) == 2
+
+
+async def test_up_serves_the_api_and_lets_temporals_interface_decode_through_it(
+    idle: Installation, tmp_path: Path
+) -> None:
+    name = f"up-{uuid.uuid4().hex[:8]}"
+    async with serving_process(idle, tmp_path, "up", "-o", "json", temporal_address="") as process:
+        facts = await announced(process)
+        url, ui = facts["http_api"], facts["temporal_ui"]
+        async with httpx2.AsyncClient(trust_env=False, timeout=40) as http:
+            answer = await http.post(f"{url}/v1/runs", json={**operation(name), "wait": 30})
+            assert answer.status_code == 200, answer.text
+            assert (await http.get(f"{ui}/api/v1/settings")).json()["Codec"]["Endpoint"] == f"{url}/codec"
+            path = f"/api/v1/namespaces/default/workflows/{answer.json()['id']}/history"
+            started = (await http.get(f"{ui}{path}")).json()["history"]["events"][0]
+            payloads = started["workflowExecutionStartedEventAttributes"]["input"]
+            shown = await http.post(f"{url}/codec/decode", json=payloads, headers={"Origin": ui})
+            assert name in base64.b64decode(shown.json()["payloads"][0]["data"]).decode()
+            assert (await http.get(f"{url}/readyz")).json() == {"status": "ready", "faults": {}}
+        assert await process.stop() == 0
 
 
 async def test_a_configured_address_that_is_taken_is_told(idle: Installation) -> None:

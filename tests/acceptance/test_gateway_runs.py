@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.serve import Parts
-from tests.fixtures.gateway import Gateway
+from tests.fixtures.gateway import UI, Gateway
 from tests.fixtures.tieline import PROFILE
 from tests.fixtures.waiting import until
 
@@ -206,7 +206,7 @@ async def test_who_waits_is_answered_at_once_when_the_process_stops(gateway: Gat
     from runtime.http_server import listen
 
     with listen("127.0.0.1:0") as listener:
-        async with front_door(Parts(gateway.tieline.stores, gateway.tieline.client), listener) as url:
+        async with front_door(Parts(gateway.tieline.stores, gateway.tieline.client), listener, UI) as url:
             operation = {"adapter": "flaky", "method": "POST", "path": f"/429x9:after=600/{fresh('long')}"}
             body = {"profile": PROFILE, "operation": operation, "wait": 60}
             waiting = asyncio.create_task(gateway.http.post(f"{url}/v1/runs", json=body))

@@ -183,6 +183,20 @@ async def test_a_request_that_came_after_the_last_stream_a_server_took_is_made_a
     assert (trace.sent, server.connections) == (Sent.ANSWERED, 2)
 
 
+async def test_a_request_that_was_not_taken_and_finds_no_other_connection_was_not_processed(
+    http_client: GuardedClient, server: Http2Server, asked: Asked
+) -> None:
+    async def leave_for_good(_: Received, stream: Stream) -> None:
+        server.refuse()
+        await stream.go_away(stream.number - 2)
+        stream.close()
+
+    server.on("/pay", leave_for_good)
+    await http_client.send(asked("/first"))
+    failed = await broken(http_client, asked("/pay", "POST", b"{}"))
+    assert (failed.code, failed.sent) == ("connect_failed", Sent.NO)
+
+
 async def test_a_server_that_took_no_stream_at_all_processed_nothing(
     http_client: GuardedClient, server: Http2Server, asked: Asked
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field, JsonValue
@@ -27,6 +27,9 @@ RESULT_SECONDS = 10.0
 """For the result of a run that has ended."""
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=GuardedRoute)
+
+SHORT: dict[str, Any] = {"response_model_exclude_unset": True}
+"""What is not known, or has not come about, is left out."""
 
 DoorOf = Annotated[Door, Depends(door_of)]
 RunId = Annotated[str, Path(description="The whole id, as it was given", pattern="^run-[0-9a-f]{32}$")]
@@ -118,7 +121,12 @@ class Listing(Model):
 
 
 @router.post(
-    "", status_code=202, responses={200: {"model": Run}}, openapi_extra=needs(Scope.RUNS_START), name="Start a run"
+    "",
+    status_code=202,
+    responses={200: {"model": Run}},
+    openapi_extra=needs(Scope.RUNS_START),
+    name="Start a run",
+    **SHORT,
 )
 async def start(asked: StartRun, request: Request, response: Response, door: DoorOf) -> Run:
     """Start one operation as a durable run: 202 with its id, or 200 with the result when it ends within `wait`.
@@ -138,7 +146,7 @@ async def start(asked: StartRun, request: Request, response: Response, door: Doo
     return Run(id=started.id, state=state, summary=started.summary, duplicate=started.duplicate)
 
 
-@router.get("", openapi_extra=needs(Scope.RUNS_READ), name="List runs")
+@router.get("", openapi_extra=needs(Scope.RUNS_READ), name="List runs", **SHORT)
 async def list_runs(asked: Annotated[Listing, Query()], door: DoorOf) -> RunList:
     """The newest first. For older ones than `limit` reaches, ask with `until` of the last one's `started`."""
     which = RunFilter(
@@ -152,7 +160,7 @@ async def list_runs(asked: Annotated[Listing, Query()], door: DoorOf) -> RunList
     return RunList(runs=[_run(each) async for each in door.runs.list(which, limit=asked.limit)])
 
 
-@router.get("/{run_id}", openapi_extra=needs(Scope.RUNS_READ), name="Read a run")
+@router.get("/{run_id}", openapi_extra=needs(Scope.RUNS_READ), name="Read a run", **SHORT)
 async def show(run_id: RunId, door: DoorOf) -> Run:
     """A run as it is now, with its result or failure if it has ended."""
     summary = await door.runs.summary(run_id)
@@ -174,7 +182,7 @@ async def history(run_id: RunId, door: DoorOf) -> History:
     return History(id=run_id, steps=[StepOfRun(at=step.at, what=step.what, failure=step.failure) for step in steps])
 
 
-@router.post("/{run_id}/decision", openapi_extra=needs(Scope.RUNS_DECIDE), name="Decide about a run")
+@router.post("/{run_id}/decision", openapi_extra=needs(Scope.RUNS_DECIDE), name="Decide about a run", **SHORT)
 async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -> Run:
     """Answer the question that a run waits with: send again, end with a value, or end failed."""
     if asked.value is not None and asked.action != "skip":
@@ -184,7 +192,7 @@ async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -
     return _run(await door.runs.summary(run_id))
 
 
-@router.post("/{run_id}/cancel", status_code=202, openapi_extra=needs(Scope.RUNS_DECIDE), name="Cancel a run")
+@router.post("/{run_id}/cancel", status_code=202, openapi_extra=needs(Scope.RUNS_DECIDE), name="Cancel a run", **SHORT)
 async def cancel(run_id: RunId, door: DoorOf) -> Run:
     """Ask a run to end. What was already sent stays sent."""
     await door.runs.cancel(run_id)

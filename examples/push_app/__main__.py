@@ -28,4 +28,4 @@ except urllib.error.HTTPError as error:
     problem = json.load(error)
     sys.exit(f"not pushed ({problem['category']}): {problem['detail']}\nNext step: {problem.get('suggested_action')}")
 print(f"{run['id']}: {run['state']}" + (", pushed before" if run["duplicate"] else ""))
-print(json.dumps(run["result"]["call"]["body"]) if run["result"] else "the answer is still to come")
+print(json.dumps(run["result"]["call"]["body"]) if "result" in run else "the answer is still to come")

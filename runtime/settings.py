@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,6 +41,13 @@ def _proxy(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("expected addresses or networks such as 10.0.0.7 or 10.0.0.0/24") from None
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -56,6 +64,7 @@ def _default_key_file(known: dict[str, object]) -> Path:
     return Path(str(known["data_dir"])) / "keys.json"
 
 
+Network = Annotated[str, AfterValidator(_network)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 EgressRule = Annotated[str, AfterValidator(_egress_rule)]
 Folder = Annotated[Path, AfterValidator(_absolute)]
@@ -129,7 +138,7 @@ class Settings(BaseSettings):
         description="Names under which the HTTP API is reached, separated by commas; requests for others are refused. "
         "localhost and IP addresses need not be named.",
     )
-    gateway_proxies: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+    gateway_proxies: Annotated[list[Network], NoDecode, BeforeValidator(_split)] = Field(
         [],
         description="Addresses or networks of the reverse proxies in front of the HTTP API, separated by commas: their "
         "X-Forwarded-For is believed.",

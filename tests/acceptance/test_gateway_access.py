@@ -117,7 +117,7 @@ async def test_an_address_that_a_stranger_claims_is_not_believed(closed_gateway:
 
 
 async def test_an_address_that_a_configured_proxy_tells_is_believed(idle: Installation) -> None:
-    settings = idle.stores.settings.model_copy(update={"gateway_proxies": ["127.0.0.1"]})
+    settings = idle.stores.settings.model_copy(update={"gateway_proxies": ["127.0.0.1/32"]})
     object.__setattr__(idle.stores, "settings", settings)
     async with opened_gateway(idle) as gateway:
         headers = await gateway.token("runs:read", allow=["10.0.0.0/8"])

@@ -74,6 +74,11 @@ class Accounts:
         async with self._database.read() as connection:
             return await account_named(connection, name)
 
+    async def secret_names(self, account: Account) -> Sequence[str]:
+        """Which of its own secrets an account has; never what they are."""
+        async with self._database.read() as connection:
+            return sorted(await stored_fields(connection, ACCOUNT_SECRETS, account.id))
+
     async def missing_secrets(self, integration: Integration, given: Iterable[str]) -> Sequence[str]:
         """The secrets that somebody must still hand in: required, not given, and not the integration's own."""
         async with self._database.read() as connection:

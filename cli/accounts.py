@@ -85,13 +85,9 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
     """Show an account; of its secrets only the names."""
 
     async def look(stores: "Stores") -> dict[str, Any]:
-        from storage.vault_records import ACCOUNT_SECRETS, read_records
-
         account = await stores.accounts.get(name)
-        async with stores.database.read() as connection:
-            records = await read_records(connection, ACCOUNT_SECRETS, account.id)
-        bound = await stores.accounts.bindings_of(name)
-        return {**_as_json(account), "secrets": sorted(each.field for each in records), "bound_in": list(bound)}
+        names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
+        return {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
 
     shown = with_stores(look)
     printer = Printer(output)

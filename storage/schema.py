@@ -118,3 +118,26 @@ subject_bindings = Table(
     Column("account_id", String(32), ForeignKey("accounts.id", ondelete="RESTRICT"), nullable=False, index=True),
     PrimaryKeyConstraint("profile", "adapter", "subject"),
 )
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("allow", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
+    Column("revoked_at", Double),
+)
+"""Revoked ones stay: that there was ever a token is what closes the door. `scopes` and `allow` are words."""
+
+Index(
+    "ix_api_tokens_in_use",
+    api_tokens.c.name,
+    unique=True,
+    sqlite_where=api_tokens.c.revoked_at.is_(None),
+    postgresql_where=api_tokens.c.revoked_at.is_(None),
+)

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",
+    "tests.fixtures.gateway",
     "tests.fixtures.told",
     "tests.fixtures.commandline",
     "tests.fixtures.token_endpoint",

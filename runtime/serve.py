@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 
 from runtime.assembly import Stores, connect, open_stores, open_worker
 from runtime.health import Check, health_endpoint
+from runtime.schedules import ScheduleRefused, keep_sweep
 from runtime.search_attributes import register_search_attributes
 from runtime.settings import Settings
 from runtime.temporal_server import TemporalAddress, embedded_temporal, find_temporal
@@ -94,6 +95,10 @@ async def _working(settings: Settings, temporal: TemporalAddress) -> AsyncIterat
     async with open_stores(settings) as stores:
         client = await connect(stores, temporal.address, tracing=True)
         await register_search_attributes(client)
+        try:
+            await keep_sweep(client, settings.task_queue)
+        except ScheduleRefused as error:
+            log.error("%s", error)
         async with health_endpoint(settings.health_address, _checks(stores, client)), open_worker(stores, client):
             log.info("working on task queue %r at %s", settings.task_queue, temporal.address)
             yield Serving(settings, temporal)

@@ -8,5 +8,6 @@ pytest_plugins = [
     "tests.fixtures.told",
     "tests.fixtures.token_endpoint",
     "tests.fixtures.refreshing",
+    "tests.fixtures.sweeping",
     "tests.fixtures.collector",
 ]

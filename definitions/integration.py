@@ -103,6 +103,11 @@ class Integration(Model):
         defaults = {name: item.default for name, item in self.parameters.items() if item.default is not None}
         return {**defaults, **given}
 
+    def unfit_parameters(self, values: Mapping[str, str]) -> list[str]:
+        """The names of those that do not match their pattern: it may have changed since they were given."""
+        patterns = {name: item.pattern for name, item in self.parameters.items() if item.pattern is not None}
+        return [name for name in patterns.keys() & values.keys() if not re.fullmatch(patterns[name], values[name])]
+
     def base_url_names(self) -> frozenset[str]:
         """The placeholders that stand in the base URL."""
         return Template.parse(self.base_url).names

@@ -1,14 +1,15 @@
 """What one HTTP operation is: everything an app may say about a call, and nothing secret."""
 
 import base64
-import math
 import re
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, EncodedBytes, EncoderProtocol, Field, JsonValue, field_validator
+from pydantic_core import to_json
 
 from definitions.base import Duration, Model
 from definitions.fields import Expression, Pairs, Statuses
@@ -29,15 +30,33 @@ MAX_DEPTH = 64
 
 def check_json(value: JsonValue) -> JsonValue:
     """NaN and infinity are no JSON, and would become null without a word (RFC 8259 §6). Raises ValueError."""
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
-            raise ValueError("JSON has no NaN and no infinity")
-        containers = [item for item in level if isinstance(item, list | dict)]
-        level = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(f"the JSON is nested deeper than {MAX_DEPTH}")
+    text = to_json(value, inf_nan_mode="constants")
+    if (b"NaN" in text or b"Infinity" in text) and not _is_finite(value):
+        raise ValueError("JSON has no NaN and no infinity")
+    return value
+
+
+def _depth(value: JsonValue) -> int:
+    """At most one more than what is allowed."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for depth in range(MAX_DEPTH + 1):
         if not level:
-            return value
-    raise ValueError(f"the JSON is nested deeper than {MAX_DEPTH}")
+            return depth
+        level = [
+            child
+            for container in level
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) is dict or type(child) is list
+        ]
+    return MAX_DEPTH + 1
+
+
+def _is_finite(value: JsonValue) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else not isinstance(value, float) or isfinite(value)
 
 
 class JsonBody(Model):

@@ -10,6 +10,8 @@ from definitions.templates import Placeholder, Template
 PATH_SAFE = "/-._~!$&'()*+,;=:@%"
 """RFC 3986 pchar and the slash; `%` because a path may come encoded."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 
 class UrlError(ValueError):
     """A URL cannot be built; the text names the fault, not the value."""
@@ -222,5 +224,5 @@ def _check_text(text: str, what: str) -> None:
 
 
 def _check_controls(text: str, what: str) -> None:
-    if any(ord(character) < 33 or ord(character) == 127 for character in text if character != " "):
+    if _CONTROL.search(text):
         raise UrlError(f"{what} may not contain control characters")

@@ -5,6 +5,7 @@ nothing; because only the TCP target is replaced, TLS still verifies the name.
 """
 
 from collections.abc import Iterable, Sequence
+from weakref import WeakSet
 
 from httpcore2 import SOCKET_OPTION, AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError, ConnectTimeout
 
@@ -28,6 +29,7 @@ class GuardedBackend(AsyncNetworkBackend):
         self._resolve = resolve
         self._ports = ports
         self._plain = AnyIOBackend()
+        self._streams: WeakSet[QuickStream] = WeakSet()
 
     async def connect_tcp(
         self,
@@ -44,7 +46,12 @@ class GuardedBackend(AsyncNetworkBackend):
         """
         addresses = await self._addresses(host)
         allowed = self._policy.check(host, addresses, port, ports=self._ports)[:MAX_ATTEMPTS]
-        return QuickStream(await self._dial(allowed, port, timeout, local_address, socket_options))
+        stream = await self._dial(allowed, port, timeout, local_address, socket_options)
+        return QuickStream(stream, self._streams)
+
+    def has_hung_up(self) -> bool:
+        """Has the other side closed one of the connections?"""
+        return any(stream.has_hung_up() for stream in self._streams)
 
     async def _dial(
         self,

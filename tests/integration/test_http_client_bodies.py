@@ -137,7 +137,8 @@ async def test_a_body_of_exactly_the_cap_is_taken(http_client: GuardedClient, ht
         ("HEAD", 200, [("Content-Length", "30000000")]),
         ("HEAD", 200, [("Content-Length", "100"), ("Content-Encoding", "br")]),
         ("HEAD", 200, [("Content-Length", "100"), ("Content-Encoding", "gzip")]),
-        ("GET", 304, [("Content-Length", "30000000"), ("Content-Encoding", "br")]),
+        ("GET", 304, [("Content-Length", "30000000")]),
+        ("GET", 304, [("Content-Length", "100"), ("Content-Encoding", "br")]),
         ("DELETE", 204, [("Content-Encoding", "gzip, br")]),
     ],
 )

@@ -132,6 +132,17 @@ async def test_a_post_whose_outcome_cannot_be_fetched_was_performed_all_the_same
     assert (lost.value.code, lost.value.sent, trace.sent) == ("egress_denied", Sent.ANSWERED, Sent.ANSWERED)
 
 
+async def test_a_post_was_performed_also_when_the_connection_is_cut_while_its_outcome_is_fetched(
+    http_client: GuardedClient, http_server: FaultServer
+) -> None:
+    http_server.reply("/leads", 303, headers=[("Location", "/leads/7")])
+    http_server.script("/leads/7", b"")
+    trace = SendTrace()
+    with pytest.raises(NetError) as lost:
+        await http_client.send(request_to(http_server, "/leads", "POST", content=b"{}"), trace=trace)
+    assert (lost.value.code, lost.value.sent, trace.sent) == ("connection_lost", Sent.ANSWERED, Sent.ANSWERED)
+
+
 async def test_a_post_that_was_not_repeated_because_the_next_connection_failed_was_not_performed(
     http_client: GuardedClient, http_server: FaultServer
 ) -> None:

@@ -1,7 +1,7 @@
 """Every recorded history replays with today's workflows, and would not with changed ones."""
 
-import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import NondeterminismError
 
 from auth.keys import from_environment
-from runtime.plugin import ROOMS_PASSED_THROUGH, data_converter, tieline_plugin
-from tests.replay.mutants import AsksWithoutShowing, CallsTwice, WaitsBeforeItCalls
+from runtime.plugin import ROOMS_PASSED_THROUGH, WORKFLOWS, data_converter, tieline_plugin
+from tests.replay.mutants import AsksWithoutShowing, CallsTwice, LooksAtTheClock, WaitsBeforeItCalls
 from tests.replay.record import FOLDER, KEYS, MANIFEST, SCENARIOS
 
 IDS: dict[str, str] = json.loads(MANIFEST.read_text(encoding="utf-8"))
@@ -37,6 +37,17 @@ async def test_a_recorded_run_replays(name: str, converter: DataConverter) -> No
     await Replayer(workflows=[], plugins=[tieline_plugin(converter)]).replay_workflow(history(name))
 
 
+@pytest.mark.parametrize("name", sorted(IDS))
+async def test_a_recorded_run_calls_nothing_that_the_sandbox_refuses(name: str, converter: DataConverter) -> None:
+    """Workers import workflows outside of it, where a look at the clock or a random number would go unnoticed."""
+    await _strict_replayer(WORKFLOWS, converter).replay_workflow(history(name))
+
+
+async def test_the_sandbox_refuses_a_workflow_that_looks_at_the_clock(converter: DataConverter) -> None:
+    with pytest.raises(RuntimeError, match="RestrictedWorkflowAccessError"):
+        await _strict_replayer([LooksAtTheClock], converter).replay_workflow(history("answered"))
+
+
 @pytest.mark.parametrize(
     ("mutant", "name"),
     [
@@ -46,11 +57,16 @@ async def test_a_recorded_run_replays(name: str, converter: DataConverter) -> No
     ],
 )
 async def test_a_changed_order_of_commands_is_caught(mutant: type, name: str, converter: DataConverter) -> None:
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*ROOMS_PASSED_THROUGH)
-    replayer = Replayer(
-        workflows=[mutant],
-        data_converter=dataclasses.replace(converter),
+    with pytest.raises(NondeterminismError):
+        await _strict_replayer([mutant], converter).replay_workflow(history(name))
+
+
+def _strict_replayer(workflows: Sequence[type], converter: DataConverter) -> Replayer:
+    """Replays in a sandbox that workflows are imported into."""
+    rooms = (room for room in ROOMS_PASSED_THROUGH if room != "workflows")
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*rooms)
+    return Replayer(
+        workflows=workflows,
+        data_converter=converter,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
     )
-    with pytest.raises(NondeterminismError):
-        await replayer.replay_workflow(history(name))

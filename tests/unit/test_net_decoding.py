@@ -141,9 +141,10 @@ def test_a_body_in_tiny_pieces_takes_no_more_memory_than_one_in_large_ones() -> 
 
 
 @pytest.mark.parametrize("form", ["gzip", "zlib", "raw deflate", "gzip in members"])
-@pytest.mark.parametrize("size", [_STEP - 1, _STEP, _STEP + 1, 3 * _STEP])
+@pytest.mark.parametrize("size", [_STEP - 1, _STEP, _STEP + 1, _STEP + 21, 3 * _STEP])
 def test_a_body_of_several_steps_comes_out_whole(form: str, size: int) -> None:
     coding, encode = CODERS[form]
     body = bytes(size)
     coded = encode(body)
+    assert decode([coding], coded, limit=size) == body
     assert decode([coding], coded, 1, len(coded) - 1, limit=size) == body

@@ -104,7 +104,7 @@ class RenewAhead:
             DatabaseUnavailable: what was begun has ended, and everything else is still due.
         """
         lanes, refused = await self._lanes(account_ids)
-        run = _Run(self._database, self._renewer, self._caps, refused)
+        run = Run(self._database, self._renewer, self._caps, refused)
         try:
             async with asyncio.TaskGroup() as group:
                 for lane in lanes:
@@ -131,7 +131,7 @@ class RenewAhead:
         return list(lanes.values()), refused
 
 
-class _Run:
+class Run:
     """One batch under way."""
 
     def __init__(self, database: Database, renewer: Renewer, caps: Caps, refused: frozenset[str]) -> None:

@@ -65,6 +65,7 @@ STATUS_OF = {
     "runtime.assembly.TemporalUnreachable": Status.UNREACHABLE,
     "runtime.temporal_binary.TemporalServerError": Status.UNREACHABLE,
     "runtime.search_attributes.SearchAttributesMissing": Status.FAILED,
+    "storage.errors.BadDatabaseUrl": Status.BAD_USE,
     "storage.errors.DatabaseUnavailable": Status.UNREACHABLE,
     "storage.errors.StorageError": Status.BAD_USE,
     "auth.keys.KeyringError": Status.BAD_USE,

@@ -1,50 +1,15 @@
 """How the sweep's workflow goes from page to page; its activities are played, Temporal is real."""
 
-import contextlib
-import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from temporalio import activity
-from temporalio.client import Client, WorkflowHandle
-from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
+from temporalio.client import Client
 
-from definitions.sweep import Batch, Due, Sweep, Tally
+from definitions.sweep import Tally
+from tests.fixtures.sweep_pages import Pages, started
 from tests.fixtures.tieline import Installation
-from workflows.refresh_sweep import PAGES_PER_RUN, RefreshSweepWorkflow
+from workflows.refresh_sweep import PAGES_PER_RUN
 
 LIMIT = timedelta(seconds=30)
-
-
-class Pages:
-    """Activities that answer as told: so many pages of so many batches, each renewing so many accounts."""
-
-    def __init__(self, pages: int, batches: int = 1, moved: int = 1, broken: bool = False) -> None:
-        self._pages = pages
-        self._batches = batches
-        self._moved = moved
-        self._broken = broken
-        self.looked = 0
-
-    @activity.defn(name="tieline.due")
-    async def due(self) -> Due:
-        self.looked += 1
-        batches = tuple(Batch(accounts=(f"{n}", "x")) for n in range(self._batches))
-        return Due(batches=batches if self.looked <= self._pages else ())
-
-    @activity.defn(name="tieline.renew")
-    async def renew(self, batch: Batch) -> Tally:
-        if self._broken and batch.accounts[0] == "0":
-            raise ApplicationError("the database is away", non_retryable=True)
-        return Tally(renewed=self._moved, left=2 - self._moved)
-
-
-@contextlib.asynccontextmanager
-async def started(client: Client, pages: Pages) -> AsyncIterator[WorkflowHandle[RefreshSweepWorkflow, Tally]]:
-    queue = f"sweep-{uuid.uuid4().hex[:8]}"
-    async with Worker(client, task_queue=queue, activities=[pages.due, pages.renew]):
-        yield await client.start_workflow(RefreshSweepWorkflow.run, Sweep(), id=queue, task_queue=queue)
 
 
 async def swept(client: Client, pages: Pages) -> Tally:

@@ -210,7 +210,7 @@ def _token_as_json(token: "TokenRow") -> dict[str, Any]:
     return {
         "token_version": token.version,
         "token_expires_at": _moment(token.access_expires_at),
-        "token_renewed_at": _moment(token.refresh_at) if ahead else "on demand",
+        "token_renews_at": _moment(token.refresh_at) if ahead else "on demand",
         "refresh_token_expires_at": _moment(token.refresh_expires_at),
         "token_last_error": token.last_error,
     }

@@ -78,7 +78,7 @@ def _sweep(state: State, told: str, action: str | None = None) -> Finding:
 
 def _span(seconds: float) -> str:
     whole = max(0, int(seconds))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if whole >= 2 * size:
             return f"{whole // size} {unit}"
     return f"{whole} s"

@@ -70,7 +70,7 @@ async def test_the_doctor_names_the_hosts_and_clients_for_which_the_sweep_waits(
     told, host, client = await found(held)
     assert told.state is State.NOTE
     assert (host.state, client.state) == (State.NOTE, State.WRONG)
-    assert host.message.startswith("auth.example.com fails or asks for rest: left alone for another 8 m")
+    assert host.message.startswith("auth.example.com fails or asks for rest: left alone for another 8 min")
     assert client.message == "refused at login.example.com (client_refused), 0 accounts wait"
 
 
@@ -104,7 +104,7 @@ async def test_the_doctor_tells_that_somebody_paused_the_sweep(held: Installatio
 async def test_an_account_shows_when_its_token_ends_and_when_it_is_renewed(held: Installation) -> None:
     shown = json.loads((await tieline_command(held, "accounts", "show", "twitter", "-o", "json")).output)
     assert shown["token_version"] == 1
-    assert shown["updated_at"] < shown["token_renewed_at"] < shown["token_expires_at"]
+    assert shown["updated_at"] < shown["token_renews_at"] < shown["token_expires_at"]
     assert (shown["refresh_token_expires_at"], shown["token_last_error"]) == (None, None)
 
 

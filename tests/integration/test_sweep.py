@@ -266,6 +266,16 @@ async def test_a_refresh_token_of_an_access_token_of_unknown_life_is_used_daily_
     assert await sweeping.sweep() == {Outcome.RENEWED: 1}
 
 
+async def test_saying_later_how_long_a_refresh_token_may_lie_idle_costs_no_token(
+    sweeping: Sweeping, endpoint: TokenEndpoint, refresh_endpoint: TokenEndpoint
+) -> None:
+    endpoint.answer(token("first", refresh_token="r"))
+    await kept(sweeping.bench, endpoint, refresh_endpoint)
+    await sweeping.bench.define(login_and_refresh(endpoint.url, refresh_endpoint.url, keep_alive="1d"))
+    state = await sweeping.bench.process().ensure(await sweeping.bench.open())
+    assert (state.token, state.version) == ("first", 1)
+
+
 async def test_a_token_of_unknown_life_without_a_refresh_token_has_nothing_to_keep_alive(
     sweeping: Sweeping, endpoint: TokenEndpoint
 ) -> None:

@@ -8,19 +8,18 @@ from collections.abc import Iterable
 import pytest
 
 from auth.ahead import Caps, Lane, Outcome, Run
+from auth.errors import HostClosed
 from auth.refresh_plan import Ahead
 from storage.database import Database
 from storage.due_tokens import DueToken
 from tests.fixtures.warp import run_warped
 
-SECONDS = 0.4
-"""That every token endpoint takes, which is all that is played here."""
-
 
 class Endpoints:
-    """Renews everything after a while, and keeps count."""
+    """Renews everything after so many seconds, which is all that is played here, and keeps count."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.4) -> None:
+        self._seconds = seconds
         self.times: dict[str | None, list[float]] = {}
         self._under_way: Counter[str | None] = Counter()
         self.most: Counter[str | None] = Counter()
@@ -33,7 +32,7 @@ class Endpoints:
         self.most_in_all = max(self.most_in_all, self._under_way.total())
         with contextlib.ExitStack() as stack:
             stack.callback(self._under_way.subtract, [host])
-            await asyncio.sleep(SECONDS)
+            await asyncio.sleep(self._seconds)
         return Ahead.RENEWED
 
     def most_in_a_second(self, host: str) -> int:
@@ -80,12 +79,12 @@ def test_ten_thousand_accounts_of_one_host_never_exceed_its_caps() -> None:
 
 @pytest.mark.parametrize("per_second", [1.0, 10.0])
 def test_batch_after_batch_keeps_the_pace(per_second: float) -> None:
-    endpoints = Endpoints()
+    endpoints = Endpoints(seconds=0.001)
 
     async def main() -> None:
         for _ in range(20):
             run = Run(Database("sqlite+aiosqlite://"), endpoints, Caps(per_second=per_second), frozenset())
-            await run.through(lane("one", 3))
+            await run.through(lane("one", 1))
 
     run_warped(main())
     assert endpoints.most_in_a_second("one") <= per_second
@@ -108,3 +107,23 @@ def test_nothing_is_begun_after_the_time_of_the_batch() -> None:
     assert 290 <= counts[Outcome.RENEWED] <= 301
     assert max(endpoints.times["one"]) <= 30
     assert seconds < 31
+
+
+class Closed(Endpoints):
+    """A host that wants to be left alone."""
+
+    async def renew_ahead(self, account_id: str, host: str | None, client: str | None) -> Ahead:
+        await super().renew_ahead(account_id, host, client)
+        raise HostClosed("it asked not to be called for a while", action="nothing")
+
+
+def test_a_host_that_wants_to_be_left_alone_is_asked_for_nobody_else() -> None:
+    endpoints = Closed(seconds=1.0)
+    left = lane("one", 100)
+
+    async def main() -> None:
+        await Run(Database("sqlite+aiosqlite://"), endpoints, FOR_EVER, frozenset()).through(left)
+
+    run_warped(main())
+    assert len(endpoints.times["one"]) == FOR_EVER.per_host
+    assert len(left.waiting) == 100 - FOR_EVER.per_host

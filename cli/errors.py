@@ -47,7 +47,7 @@ class Complaint:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 STATUS_OF = {
     "runtime.settings.SettingsError": Status.BAD_USE,

@@ -35,7 +35,7 @@ async def sweep_finding(client: Client, task_queue: str) -> Finding:
         command = f"temporal schedule toggle --unpause --schedule-id {sweep_id(task_queue)}"
         return _sweep(State.NOTE, told, f"{command} --reason REASON")
     if state.last is None:
-        return _sweep(State.NOTE, "is scheduled and has not run yet")
+        return _sweep(State.OK, "is scheduled, and begins within half a minute")
     age = datetime.now(UTC) - state.last
     told = f"last began {_span(age.total_seconds())} ago, at {state.last:%Y-%m-%d %H:%M:%S} UTC"
     if age > LATE:

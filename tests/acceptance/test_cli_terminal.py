@@ -9,6 +9,7 @@ import struct
 import termios
 from collections.abc import Callable
 from fcntl import ioctl
+from pathlib import Path
 from typing import Any
 
 from tests.fixtures.commandline import ENTRY_POINT, Tieline, waiting_run
@@ -155,14 +156,16 @@ async def test_a_reader_that_has_gone_is_no_error_to_tell(tieline_up: Tieline) -
     assert (process.returncode, errors) == (1, b"")
 
 
-async def test_output_that_finds_no_room_is_told_by_its_name(tieline_up: Tieline) -> None:
-    with open("/dev/full", "wb") as full:  # noqa: ASYNC230 - a device, never waits
-        process = await tieline_up.start("schema", stdout=full)
-        _, errors = await asyncio.wait_for(process.communicate(), READY_SECONDS)
+async def test_output_that_finds_no_room_is_told_by_its_name(tieline_up: Tieline, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'ulimit -f 0; exec "$@" >"$0"', str(tmp_path / "schema.json"), *ENTRY_POINT, "schema"),
+        stderr=asyncio.subprocess.PIPE,
+        env=tieline_up.environment_with({"PYTHONDONTWRITEBYTECODE": "1"}),
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), READY_SECONDS)
 
     assert process.returncode == 1
-    assert errors.startswith(b"error: No space left on device: ")
-    assert b"Traceback" not in errors
+    assert errors == b"error: File too large: in the data folder, or where the output goes\n"
 
 
 async def test_streams_that_the_caller_has_closed_are_no_fault(tieline_up: Tieline) -> None:

@@ -112,7 +112,7 @@ class RenewAhead:
         except* DatabaseUnavailable as errors:
             raise _first(errors) from None
         run.counts[Outcome.LEFT] += sum(len(lane.waiting) for lane in lanes)
-        return run.counts
+        return +run.counts  # without those that nobody met
 
     async def _lanes(self, account_ids: Sequence[str]) -> tuple[list[Lane], frozenset[str]]:
         async with self._database.read() as connection:
@@ -184,6 +184,13 @@ class Run:
             return Outcome.FAILED
         except CredentialError as error:
             return await self._refused_for_good(lane, row, error)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            # A fault of ours with one account must not keep all others of its batch from their tokens, again and again.
+            logger.exception("account id %s: renewing its token ended in an error", row.account_id)
+            await self._postpone(row, LOOK_AGAIN)
+            return Outcome.FAILED
         if ahead is Ahead.NEVER:
             await self._postpone(row, None)
         if ahead is Ahead.RENEWED:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from auth.ahead import Outcome, RenewAhead
 from auth.credential import OpenAccount
 from auth.refresh import Refresher
-from auth.refresh_plan import DAY
+from auth.refresh_plan import DAY, Ahead
 from auth.resolver import CredentialResolver
 from storage.accounts import DISCONNECTED, NEEDS_RECONNECT, set_account_state
 from storage.database import Database
@@ -205,6 +205,31 @@ async def test_tokens_of_less_than_five_minutes_are_renewed_on_demand_only(
     await sweeping.pass_time(DAY)
     assert await sweeping.sweep() == {}
     assert len(endpoint.requests) == 2
+
+
+class Faulty(CredentialResolver):
+    """Meets a fault of ours with one account."""
+
+    poisoned = ""
+
+    async def renew_ahead(self, account_id: str, host: str | None, client: str | None) -> Ahead:
+        if account_id == self.poisoned:
+            raise LookupError("nobody thought of this")
+        return await super().renew_ahead(account_id, host, client)
+
+
+async def test_a_fault_of_ours_with_one_account_keeps_no_other_from_its_token(
+    sweeping: Sweeping, granted: TokenEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = sweeping.bench
+    accounts = await sweeping.connected(3, client_credentials(granted.url))
+    faulty = Faulty(bench.database, bench.vault, bench.definitions, bench.process())
+    faulty.poisoned = accounts[0].account.id
+    [batch] = await sweeping.page()
+    counts = await RenewAhead(bench.database, faulty, sweeping.caps).batch(batch)
+    assert counts == {Outcome.FAILED: 1, Outcome.RENEWED: 2}
+    assert await sweeping.page() == []
+    assert "nobody thought of this" in caplog.text
 
 
 class Unwritable(Database):

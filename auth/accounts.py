@@ -25,6 +25,7 @@ from storage.accounts import (
 from storage.database import Database
 from storage.definitions import DefinitionStore
 from storage.errors import NotFound
+from storage.tokens import TokenRow, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -78,6 +79,12 @@ class Accounts:
         """Which of its own secrets an account has; never what they are."""
         async with self._database.read() as connection:
             return sorted(await stored_fields(connection, ACCOUNT_SECRETS, account.id))
+
+    async def token_of(self, account: Account) -> TokenRow | None:
+        """When its token expires and is renewed; None when it has, or had, none."""
+        async with self._database.read() as connection:
+            row = await read_token(connection, account.id)
+        return row if row is not None and row.version else None
 
     async def missing_secrets(self, integration: Integration, given: Iterable[str]) -> Sequence[str]:
         """The secrets that somebody must still hand in: required, not given, and not the integration's own."""

@@ -153,7 +153,9 @@ class Redemption:
         await self._persist(lambda connection: self._store.keep(connection, self._claim, pending))
 
     async def _put_in_force(self, source: TokenSource, reply: TokenReply) -> None:
-        await self._persist(lambda connection: self._store.swap(connection, self._claim, source.spends, reply))
+        await self._persist(
+            lambda connection: self._store.swap(connection, self._claim, self._opened, source.spends, reply)
+        )
 
     async def _note(self, refusal: Refusal) -> bool:
         return await self._persist(

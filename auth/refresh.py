@@ -6,19 +6,20 @@ the lease in `auth.redemption`.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auth.credential import OpenAccount
-from auth.errors import CredentialError, Misconfigured, TokenUnavailable, Unbound, Unreadable
+from auth.errors import CredentialError, HostClosed, Misconfigured, TokenUnavailable, Unbound, Unreadable
 from auth.redemption import UNBUILDABLE, Redemption
-from auth.refresh_plan import Step, Timing, next_step, still_valid
+from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
 from auth.refusal import credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
-from auth.token_sources import TokenSource, basis, token_sources
+from auth.token_sources import basis, client_key, token_sources
 from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
@@ -64,16 +65,34 @@ class Refresher:
             CredentialError: there is none; says whether asking again can help, and who must do what.
         """
         try:
-            return await self._ensure(opened, rejected_version)
+            with _readable(opened):
+                return await self._ensure(opened, rejected_version)
         except DatabaseUnavailable as error:
             raise _store_away(opened, error) from None
-        except UnreadableRecord as error:
-            raise Unreadable(
-                f"account {opened.account.name!r}: {error}",
-                account=opened.account.name,
-                action="restore the key, or save the account's secrets again: "
-                f"tieline accounts set-secrets {opened.account.name}",
-            ) from None
+
+    async def renew_ahead(self, opened: OpenAccount, host: str | None, client: str | None) -> Ahead:
+        """Renew a token that is due, though it may still be good.
+
+        `host` and `client` say where it was counted in; what is asked for elsewhere is only placed there.
+
+        Raises:
+            CredentialError: it could not be renewed; what is stored is as it was.
+            DatabaseUnavailable: nobody knows what is due.
+        """
+        with _readable(opened):
+            seen = await self._look(opened)
+            if not is_due(seen.standing):
+                return Ahead.NOT_DUE
+            asked_at = _endpoint(opened, seen)
+            if isinstance(asked_at, CredentialError):
+                raise asked_at
+            at = (asked_at, client_key(opened, asked_at))
+            if at != (host, client):
+                await self._store.place(opened.account.id, *at)
+                return Ahead.PLACED
+            if error := await self._shared_redemption(opened, seen):
+                raise error
+            return Ahead.RENEWED
 
     async def drain(self) -> None:
         """Wait until no redemption of this process is under way: before its clients are closed."""
@@ -151,15 +170,10 @@ class Refresher:
 
     async def _redeem(self, opened: OpenAccount, seen: Seen) -> CredentialError | None:
         """Claim and redeem. None: look again, there is a new token or somebody else was first."""
-        source = next(iter(token_sources(opened, seen.token)), None)
-        if source is None:
-            return _no_source(opened)
-        try:
-            host = _host_of(source)
-        except UNBUILDABLE as error:
-            return credential_error(of_unbuildable(error), opened)
-        except NetError as error:
-            return credential_error(of_net_error(error), opened)
+        host = _endpoint(opened, seen)
+        if isinstance(host, CredentialError):
+            return host
+        source = next(token_sources(opened, seen.token))
         taken_at = time.monotonic()
         claim = await self._store.claim(
             seen,
@@ -169,6 +183,7 @@ class Refresher:
             attempt=uuid.uuid4().hex,
             spends=source.spends,
             host=host,
+            client=client_key(opened, host),
         )
         if claim is None:
             return None
@@ -188,10 +203,32 @@ async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
             continue
 
 
-def _host_of(source: TokenSource) -> str:
-    request = source.next_request(())
-    assert request is not None, "a source begins with a request"
-    return parse_target(request.url).authority
+@contextlib.contextmanager
+def _readable(opened: OpenAccount) -> Iterator[None]:
+    try:
+        yield
+    except UnreadableRecord as error:
+        raise Unreadable(
+            f"account {opened.account.name!r}: {error}",
+            account=opened.account.name,
+            action="restore the key, or save the account's secrets again: "
+            f"tieline accounts set-secrets {opened.account.name}",
+        ) from None
+
+
+def _endpoint(opened: OpenAccount, seen: Seen) -> str | CredentialError:
+    """The host at which the token will be asked for first, or why it cannot be."""
+    source = next(iter(token_sources(opened, seen.token)), None)
+    if source is None:
+        return _no_source(opened)
+    try:
+        request = source.next_request(())
+        assert request is not None, "a source begins with a request"
+        return parse_target(request.url).authority
+    except UNBUILDABLE as error:
+        return credential_error(of_unbuildable(error), opened)
+    except NetError as error:
+        return credential_error(of_net_error(error), opened)
 
 
 def _state(seen: Seen) -> TokenState:
@@ -207,8 +244,8 @@ def _failed_since(entered: float, row: TokenRow, opened: OpenAccount) -> Credent
     return credential_error(from_stored(row.last_error), opened)
 
 
-def _blocked(opened: OpenAccount, host: str, seconds: float) -> TokenUnavailable:
-    return TokenUnavailable(
+def _blocked(opened: OpenAccount, host: str, seconds: float) -> HostClosed:
+    return HostClosed(
         f"account {opened.account.name!r}: the token endpoint at {host} asked not to be called for a while",
         action="nothing: it is asked again when it allows it",
         account=opened.account.name,

@@ -60,6 +60,13 @@ def token_sources(opened: OpenAccount, stored: StoredToken | None) -> Iterator[T
 
 def basis(opened: OpenAccount) -> str:
     """Digest of everything that a token is asked for with; kept encrypted, since it is made of secrets too."""
-    auth = opened.integration.auth.model_dump(mode="json", exclude={"place"})
+    auth = opened.integration.auth.model_dump(mode="json", exclude={"place", "keep_alive"})
     texts: Mapping[str, str] = opened.texts()
     return hashlib.sha256(json.dumps([auth, sorted(texts.items())]).encode()).hexdigest()
+
+
+def client_key(opened: OpenAccount, host: str) -> str:
+    """Tells OAuth clients at one host apart; an account that authenticates as no client stands for itself."""
+    client_id = opened.secrets.get("client_id")
+    name = client_id.reveal() if client_id else opened.account.id
+    return hashlib.sha256(f"{host}\n{name}".encode()).hexdigest()[:32]

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
-from auth.refresh_plan import Standing, again_in, due_at
+from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, warn_at
 from auth.refusal import Refusal
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
 from auth.vault import UnreadableRecord, Vault
+from definitions.auth import CustomTokenAuth, OAuth2Auth
 from storage.accounts import NEEDS_RECONNECT, account_by_id, set_account_state
 from storage.database import Database
+from storage.due_tokens import place_token
 from storage.tokens import (
     ACTIVE,
     TokenRow,
@@ -36,6 +38,14 @@ logger = logging.getLogger(__name__)
 TABLE = "tokens"
 TOKEN, PENDING, QUARANTINE = "token", "pending", "quarantine"
 """The vault's fields: in force; answers of a redemption under way; a token that came too late and has no other copy."""
+
+
+def idle_limit(opened: OpenAccount) -> float | None:
+    """Seconds for which the integration lets a refresh token lie idle, if it says."""
+    auth = opened.integration.auth
+    if not isinstance(auth, OAuth2Auth | CustomTokenAuth) or auth.keep_alive is None:
+        return None
+    return auth.keep_alive.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class Seen:
             expires_at=row.access_expires_at,
             leased_until=row.lease_until,
             alive=row.state == ACTIVE,
+            refresh_at=row.refresh_at,
         )
 
 
@@ -93,8 +104,22 @@ class TokenStore:
             return None
         return Seen(row, token if token and token.basis == basis else None, basis)
 
+    async def place(self, account_id: str, host: str, client: str) -> None:
+        """Note where the token of a due account is to be asked for."""
+        async with self._database.write() as connection:
+            await place_token(connection, account_id, host, client)
+
     async def claim(
-        self, seen: Seen, opened: OpenAccount, *, owner: str, lease: float, attempt: str, spends: str | None, host: str
+        self,
+        seen: Seen,
+        opened: OpenAccount,
+        *,
+        owner: str,
+        lease: float,
+        attempt: str,
+        spends: str | None,
+        host: str,
+        client: str,
     ) -> Claim | HostBlocked | None:
         """Win the right to redeem, unless the host is blocked, or the row or the account changed since seen (None)."""
         account_id = seen.row.account_id
@@ -114,6 +139,8 @@ class TokenStore:
                 lease=lease,
                 attempt_id=attempt,
                 fingerprint=fingerprint(spends),
+                host=host,
+                client=client,
             )
         return None if fence is None else Claim(fence, owner, dataclasses.replace(seen, row=row))
 
@@ -133,7 +160,9 @@ class TokenStore:
         if row is not None and row.fence == claim.fence:
             await self._vault.put(connection, TABLE, account_id, PENDING, claim.fence, pending.dumps())
 
-    async def swap(self, connection: AsyncConnection, claim: Claim, spends: str | None, reply: TokenReply) -> None:
+    async def swap(
+        self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, spends: str | None, reply: TokenReply
+    ) -> None:
         """Put a token in force. When the claim was lost: only if what it spent is still there, as its only heir."""
         account_id = claim.seen.row.account_id
         row = await lock_token(connection, account_id)
@@ -147,14 +176,20 @@ class TokenStore:
             if spends is None or current is None or current.refresh_token != spends:
                 await self._set_aside(connection, claim, token, current)
                 return
+        issued_at, expires_at = reply.issued_at, reply.expires_at
+        refresh_ends = reply.refresh_expires_at
+        if spends is not None and token.refresh_token == spends:
+            refresh_ends = refresh_ends or row.refresh_expires_at  # the same one: what was said of it still holds
+        keep_alive = kept_alive(idle_limit(opened), expires_at, refreshable=token.refresh_token is not None)
         version = await swap_token(
             connection,
             account_id,
             row.fence,
-            issued_at=reply.issued_at,
-            access_expires_at=reply.expires_at,
-            refresh_expires_at=reply.refresh_expires_at,
-            refresh_at=due_at(account_id, reply.issued_at, reply.expires_at, reply.refresh_expires_at),
+            issued_at=issued_at,
+            access_expires_at=expires_at,
+            refresh_expires_at=refresh_ends,
+            refresh_at=due_at(account_id, issued_at, expires_at, refresh_ends, keep_alive),
+            warn_at=warn_at(issued_at, refresh_ends),
         )
         assert version is not None, "the row is locked at this fence"
         await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
@@ -183,7 +218,9 @@ class TokenStore:
             account_id,
             claim.fence,
             error=refusal.stored,
-            again_in=again_in(refusal.class_, row.failures, refusal.retry_after),
+            again_in=None
+            if _on_demand_only(row, opened) and not refusal.in_doubt
+            else again_in(refusal.class_, row.failures, refusal.retry_after),
             dead=dead,
             in_doubt=refusal.in_doubt,
         )
@@ -217,3 +254,10 @@ async def _account_changed(connection: AsyncConnection, opened: OpenAccount) -> 
     """Whether somebody saved other secrets or parameters since the account was read."""
     account = await account_by_id(connection, opened.account.id)
     return account is None or account.version != opened.account.version
+
+
+def _on_demand_only(row: TokenRow, opened: OpenAccount) -> bool:
+    if row.issued_at is None:
+        return False
+    due = due_at(row.account_id, row.issued_at, row.access_expires_at, row.refresh_expires_at, idle_limit(opened))
+    return on_demand_only(row.issued_at, row.access_expires_at, due)

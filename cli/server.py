@@ -10,7 +10,7 @@ from cli.output import Output, OutputOption, Printer
 from cli.session import client_settings, server_settings
 
 if TYPE_CHECKING:
-    from runtime.doctor import Finding
+    from runtime.findings import Finding
     from runtime.serve import Announce, Serving
 
 
@@ -60,7 +60,7 @@ def doctor(output: OutputOption = Output.TABLE) -> int:
 
 
 def _status(findings: "list[Finding]") -> Status:
-    from runtime.doctor import State
+    from runtime.findings import State
 
     states = {finding.state for finding in findings}
     if State.UNREACHABLE in states:

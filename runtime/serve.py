@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 
 from runtime.assembly import connect, open_worker
 from runtime.health import Check, health_endpoint
+from runtime.schedules import ScheduleRefused, keep_sweep
 from runtime.search_attributes import register_search_attributes
 from runtime.settings import Settings
 from runtime.stores import Stores, open_stores
@@ -102,8 +103,12 @@ async def connected(settings: Settings, temporal: TemporalAddress) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def working(parts: Parts, temporal: TemporalAddress) -> AsyncIterator[None]:
-    """Work on the task queue."""
+    """Work on the task queue, and see to it that the sweep is scheduled there."""
     settings = parts.stores.settings
+    try:
+        await keep_sweep(parts.client, settings.task_queue)
+    except ScheduleRefused as error:
+        log.error("%s", error)
     async with open_worker(parts.stores, parts.client):
         log.info("working on task queue %r at %s", settings.task_queue, temporal.address)
         yield

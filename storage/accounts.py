@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
 from storage.errors import AlreadyExists, NotFound
-from storage.schema import accounts, subject_bindings, tokens
+from storage.schema import accounts, subject_bindings, token_clients, tokens
 
 ACTIVE = "active"
 NEEDS_RECONNECT = "needs_reconnect"
@@ -101,6 +101,9 @@ async def bump_account(connection: AsyncConnection, account_id: str) -> int:
         .where(tokens.c.account_id == account_id)
         .values(state=ACTIVE, access_expires_at=0.0, refresh_at=0.0, failures=0, last_error=None)
     )
+    # Perhaps it is the refused client's secret that was corrected.
+    of_account = select(tokens.c.token_client).where(tokens.c.account_id == account_id).scalar_subquery()
+    await connection.execute(delete(token_clients).where(token_clients.c.client == of_account))
     result = await connection.execute(
         update(accounts)
         .where(accounts.c.id == account_id)

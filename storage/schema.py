@@ -91,14 +91,25 @@ tokens = Table(
     Column("failures", Integer, nullable=False),
     Column("last_error", String(64)),
     Column("last_error_at", Double),
+    Column("token_host", String(255)),
+    Column("token_client", String(32)),
+    Column("warn_at", Double),
 )
-"""Narrow, because claims rewrite it: the tokens themselves are vault records."""
+"""Narrow, because claims rewrite it: the tokens themselves are vault records. `token_host` and `token_client` say
+where, and as which OAuth client, the token was last asked for."""
 
 Index(
     "ix_tokens_due",
     tokens.c.refresh_at,
+    tokens.c.account_id,
     sqlite_where=tokens.c.state == "active",
     postgresql_where=tokens.c.state == "active",
+)
+Index(
+    "ix_tokens_warn",
+    tokens.c.warn_at,
+    sqlite_where=tokens.c.warn_at.is_not(None),
+    postgresql_where=tokens.c.warn_at.is_not(None),
 )
 
 token_hosts = Table(
@@ -107,7 +118,21 @@ token_hosts = Table(
     Column("host", String(255), primary_key=True),
     Column("blocked_until", Double, nullable=False),
     Column("reason", String(64), nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("shut_until", Double, nullable=False, server_default="0"),
 )
+"""`blocked_until` is what a host asked for and binds everybody; `failures` in a row make the sweep leave it alone until
+`shut_until`."""
+
+token_clients = Table(
+    "token_clients",
+    metadata,
+    Column("client", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("stopped_until", Double, nullable=False),
+    Column("reason", String(64), nullable=False),
+)
+"""OAuth clients that a token endpoint refused: the sweep leaves all their accounts alone."""
 
 subject_bindings = Table(
     "subject_bindings",

@@ -15,5 +15,6 @@ pytest_plugins = [
     "tests.fixtures.commandline",
     "tests.fixtures.token_endpoint",
     "tests.fixtures.refreshing",
+    "tests.fixtures.sweeping",
     "tests.fixtures.collector",
 ]

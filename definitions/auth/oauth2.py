@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from definitions.auth.simple import authorization
 from definitions.base import Duration, Model
-from definitions.fields import Expression, HeaderName, Identifier, SecretField, TemplateText
+from definitions.fields import KEEP_ALIVE, Expression, HeaderName, Identifier, SecretField, TemplateText
 from definitions.placement import Placement
 
 
@@ -137,6 +137,7 @@ class OAuth2Auth(Model):
     scope_separator: str = " "
     response: TokenResponse = TokenResponse()
     lifetime: Duration | None = Field(default=None, description="Of a token whose answer states none")
+    keep_alive: Duration | None = Field(default=None, description=KEEP_ALIVE)
     capture: Capture = Capture()
     after_connect: AfterConnect | None = None
     issuer: TemplateText | None = Field(default=None, description="Endpoints by discovery (RFC 8414)")

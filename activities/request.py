@@ -12,7 +12,7 @@ from definitions.operation import Delivery, FormBody, HttpOperation, MultipartBo
 from definitions.placement import Place
 from definitions.run import Call
 from definitions.templates import Template
-from definitions.urls import build_url, render_url
+from definitions.urls import build_url, literal_port, render_url
 from net.errors import NetError
 from net.headers import CREDENTIAL_HEADERS, RESERVED, check_header
 from net.messages import Injected, OutboundRequest, TlsOptions
@@ -35,7 +35,7 @@ def build_request(call: Call, credential: Credential) -> OutboundRequest:
     texts = credential.texts()
     base = render_url(integration.base_url, texts | _left_for_placements(integration))
     query = (*_constant_query(operation, integration, texts), *operation.query)
-    url = build_url(base, operation.path, query, allowed_hosts=integration.hosts)
+    url = build_url(base, operation.path, query, allowed_hosts=integration.hosts, allowed_ports=integration.ports)
     draft = place(
         credential, Draft(url, _headers(call, integration, texts), operation.body, _constant_names(integration))
     )
@@ -51,8 +51,13 @@ def build_request(call: Call, credential: Credential) -> OutboundRequest:
         injected=draft.injected,
         allowed_hosts=frozenset({parts.hostname or "", *integration.hosts}),
         tls=_tls(credential),
-        ports=frozenset({*integration.ports, *([parts.port] if parts.port else [])}),
+        ports=frozenset({*integration.ports, *_own_port(integration)}),
     )
+
+
+def _own_port(integration: Integration) -> Set[int]:
+    port = literal_port(integration.base_url)
+    return frozenset() if port is None else frozenset({port})
 
 
 def _headers(call: Call, integration: Integration, texts: dict[str, str]) -> tuple[tuple[str, str], ...]:

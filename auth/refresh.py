@@ -7,6 +7,8 @@ the lease in `auth.redemption`.
 
 import asyncio
 import contextlib
+import dataclasses
+import math
 import os
 import secrets
 import time
@@ -55,18 +57,20 @@ class Refresher:
         self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
         self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
 
-    async def ensure(self, opened: OpenAccount, rejected_version: int | None = None) -> TokenState:
+    async def ensure(
+        self, opened: OpenAccount, rejected_version: int | None = None, *, anew: bool = False
+    ) -> TokenState:
         """A valid token, renewed first if need be.
 
         `rejected_version` is the version that the provider's API just refused: it is not given out again, and however
-        many callers bring it, it is renewed once.
+        many callers bring it, it is renewed once. `anew`: a person asks, so a refused client is tried once more.
 
         Raises:
             CredentialError: there is none; says whether asking again can help, and who must do what.
         """
         try:
             with _readable(opened):
-                return await self._ensure(opened, rejected_version)
+                return await self._ensure(opened, rejected_version, anew)
         except DatabaseUnavailable as error:
             raise _store_away(opened, error) from None
 
@@ -99,14 +103,14 @@ class Refresher:
         while self._redemptions:
             await asyncio.wait(self._redemptions.values())
 
-    async def _ensure(self, opened: OpenAccount, rejected: int | None) -> TokenState:
+    async def _ensure(self, opened: OpenAccount, rejected: int | None, anew: bool) -> TokenState:
         ends = time.monotonic() + self._timing.wait
         seen = await self._look(opened)
         entered, redemptions = seen.row.now, 0
-        while (step := next_step(seen.standing, rejected)) is not Step.USE:
+        while (step := next_step(seen.standing, rejected, anew=anew)) is not Step.USE:
             error: CredentialError | None = None
             if step is Step.GIVE_UP:
-                raise needs_reconnect(from_stored(seen.row.last_error or "").code, opened)
+                raise _given_up(seen, opened)
             if step is Step.REDEEM and redemptions < REDEMPTIONS_PER_CALL:
                 redemptions += 1
                 error = await self._shared_redemption(opened, seen)
@@ -242,6 +246,16 @@ def _failed_since(entered: float, row: TokenRow, opened: OpenAccount) -> Credent
     if row.last_error is None or row.last_error_at is None or row.last_error_at < entered:
         return None
     return credential_error(from_stored(row.last_error), opened)
+
+
+def _given_up(seen: Seen, opened: OpenAccount) -> CredentialError:
+    """What was refused for good, told without asking again."""
+    refusal, standing = from_stored(seen.row.last_error or ""), seen.standing
+    if not standing.alive:
+        return needs_reconnect(refusal.code, opened)
+    minutes = math.ceil((standing.refused_until - standing.now) / 60)
+    detail = f"not asked again for {minutes} minutes; tieline accounts refresh {opened.account.name} asks now"
+    return credential_error(dataclasses.replace(refusal, detail=detail), opened)
 
 
 def _blocked(opened: OpenAccount, host: str, seconds: float) -> HostClosed:

@@ -63,6 +63,8 @@ class Standing:
     """False once the provider ended the grant."""
     refresh_at: float | None = None
     """When it is to be renewed ahead; None: on demand only."""
+    refused_until: float = 0.0
+    """Until then nobody asks again by itself: the client or the request was refused, and nothing was changed since."""
 
     def lasts(self, seconds: float) -> bool:
         """Whether the token is valid for that long, or for ever as far as anybody knows."""
@@ -87,15 +89,21 @@ class Step(Enum):
     """Only a person can help."""
 
 
-def next_step(standing: Standing, rejected_version: int | None = None) -> Step:
-    """Decide for one caller; `rejected_version` is the version that the provider's API just refused."""
+def next_step(standing: Standing, rejected_version: int | None = None, *, anew: bool = False) -> Step:
+    """Decide for one caller; `rejected_version` is the version that the provider's API just refused.
+
+    `anew`: a person asks, who may have put things right where nobody here can see it.
+    """
     valid = still_valid(standing, rejected_version)
-    if valid and standing.lasts(MARGIN):
+    refused = standing.refused_until > standing.now
+    if valid and standing.lasts(MARGIN) and not (anew and refused):
         return Step.USE
     if not standing.alive:
         return Step.USE if valid else Step.GIVE_UP
     if standing.leased_until > standing.now:
         return Step.USE if valid else Step.WAIT
+    if refused and not anew:
+        return Step.USE if valid else Step.GIVE_UP
     return Step.REDEEM
 
 

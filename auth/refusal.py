@@ -44,6 +44,15 @@ def from_stored(text: str) -> Refusal:
     return Refusal(ErrorClass(class_) if known else ErrorClass.TRANSIENT, code or text)
 
 
+def is_lasting(stored: str | None) -> bool:
+    """Whether asking again with the same secrets and definition brings the same, whoever asks.
+
+    What our own egress policy denies is no request to anybody, and is allowed by a setting.
+    """
+    refusal = from_stored(stored or "")
+    return refusal.class_ in (ErrorClass.PERMANENT_CLIENT, ErrorClass.CONFIGURATION) and refusal.code != "egress_denied"
+
+
 def of_reply(error: TokenReplyError) -> Refusal:
     """What an answer without a token means."""
     wait = error.retry_after if error.status in HOST_BLOCKING else None

@@ -83,8 +83,8 @@ class CredentialResolver:
         return credential
 
     async def resolve_account(self, name: str) -> Credential:
-        """The credential of an account, whatever profiles bind it. Raises CredentialError."""
-        return (await self._credential(await self._opened(name)))[0]
+        """The credential of an account, whatever profiles bind it, for a person who asks. Raises CredentialError."""
+        return (await self._credential(await self._opened(name), anew=True))[0]
 
     async def renew(self, credential: Credential) -> Credential:
         """The account's credential read anew, its token renewed unless somebody else did that meanwhile.
@@ -174,7 +174,9 @@ class CredentialResolver:
             raise _unfit(account.name, integration.key, unfit)
         return OpenAccount(account, integration, parameters, {**shared, **own})
 
-    async def _credential(self, opened: OpenAccount, rejected_version: int | None = None) -> tuple[Credential, float]:
+    async def _credential(
+        self, opened: OpenAccount, rejected_version: int | None = None, *, anew: bool = False
+    ) -> tuple[Credential, float]:
         """The credential, and for how many seconds it may be kept."""
         account, integration = opened.account, opened.integration
         if account.state == DISCONNECTED:
@@ -182,7 +184,7 @@ class CredentialResolver:
         if not integration.auth.renews:
             values = {**opened.secrets, **_credentials(opened)}
             return _made(opened, opened.parameters, values), SECONDS_KEPT
-        state = await self._refresher.ensure(opened, rejected_version)
+        state = await self._refresher.ensure(opened, rejected_version, anew=anew)
         secret, plain = _captured(integration, state)
         for value in (state.token, *secret.values()):
             LIVE_SECRETS.add(value)

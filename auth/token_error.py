@@ -54,7 +54,13 @@ class TokenReplyError(Exception):
 
 _CODES = {
     ErrorClass.TRANSIENT: ("temporarily_unavailable", "slow_down", "server_error", "rate_limited"),
-    ErrorClass.PERMANENT_CLIENT: ("invalid_client", "unauthorized_client", "incorrect_client_credentials"),
+    ErrorClass.PERMANENT_CLIENT: (
+        "invalid_client",
+        "unauthorized_client",
+        "incorrect_client_credentials",  # GitHub
+        "invalid_client_id",  # Slack, as the next
+        "bad_client_secret",
+    ),
     ErrorClass.CONFIGURATION: (
         "invalid_scope",
         "invalid_request",
@@ -67,7 +73,11 @@ _CODES = {
         "bad_refresh_token",
         "invalid_refresh_token",
         "expired_token",
+        "token_expired",
+        "token_revoked",
+        "account_inactive",
         "invalid_token",
+        "invalid_credentials",
         "access_denied",
         "consent_required",
         "interaction_required",
@@ -79,6 +89,9 @@ _CLASS_OF = {code: class_ for class_, codes in _CODES.items() for code in codes}
 # Some providers throttle with the words of a refusal (Zoho: 400 "Access Denied", "You have made too many requests").
 _THROTTLED = re.compile(r"too many|rate.?limit|throttl|try again (?:later|after)", re.IGNORECASE)
 
+_TROUBLE = re.compile(r"maintenance|internal|unavailable|quota|time.?out|busy|overload|temporar", re.IGNORECASE)
+"""In a code of the provider's own: it has trouble, and says nothing of the grant."""
+
 
 def classify(
     status: int,
@@ -88,7 +101,7 @@ def classify(
     refused: ErrorClass,
     unclear: ErrorClass = ErrorClass.TRANSIENT,
 ) -> ErrorClass:
-    """The class of an error; `refused` is what a bare 401 is about, `unclear` what another 4xx is that says nothing.
+    """The class of an error; `refused` is what a bare 401 is about, `unclear` an unknown word or a bare 4xx.
 
     What is not surely permanent is best held for transient, where a dead account costs a person's time.
     """
@@ -98,7 +111,7 @@ def classify(
     if code in _CLASS_OF:
         return _CLASS_OF[code]
     if 200 <= status < 300:
-        return ErrorClass.PERMANENT_GRANT if code else ErrorClass.TRANSIENT
+        return unclear if code and not _TROUBLE.search(code) else ErrorClass.TRANSIENT
     if status == 401:
         return refused
     return ErrorClass.CONFIGURATION if status < 400 else unclear

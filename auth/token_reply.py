@@ -45,7 +45,7 @@ class ReplyPaths:
     refused: ErrorClass = ErrorClass.PERMANENT_CLIENT
     """What a bare 401 is about: the OAuth client, or the account whose own password was sent."""
     unclear: ErrorClass = ErrorClass.TRANSIENT
-    """What another refusal is about that says nothing: a 4xx without a code, or with an unknown one."""
+    """What another refusal is about that says nothing: a 4xx without a code, or an unknown one, in a 200 too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,9 @@ def _refuse(
 ) -> NoReturn:
     code = error_code(_find(paths.error, data))
     description = error_description(data)
-    class_ = classify(status, code, description, refused=paths.refused, unclear=paths.unclear)
+    # What the definition calls an error is the account's, as a denied login is: repeated, it would lock the account.
+    unclear = paths.refused if paths.error_wins and 200 <= status < 300 else paths.unclear
+    class_ = classify(status, code, description, refused=paths.refused, unclear=unclear)
     raise TokenReplyError(
         class_,
         code or ("no_token" if 200 <= status < 300 else f"status_{status}"),

@@ -1,9 +1,10 @@
 """What every token request has in common, whatever asks for it."""
 
 from collections.abc import Mapping
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from auth.credential import OpenAccount
+from definitions.inputs import literal_ports
 from definitions.templates import Template
 from definitions.urls import encode_query_value, render_url
 from net.messages import OutboundRequest, TlsOptions
@@ -49,7 +50,7 @@ def token_request(
         max_bytes=MAX_BYTES,
         follow_redirects=False,
         tls=tls_options(opened),
-        ports=frozenset({*opened.integration.ports, *_own_port(url)}),
+        ports=frozenset({*opened.integration.ports, *literal_ports(opened.integration)}),
     )
 
 
@@ -68,11 +69,3 @@ def tls_options(opened: OpenAccount) -> TlsOptions | None:
 def _secret(opened: OpenAccount, name: str | None) -> bytes | None:
     secret = opened.secrets.get(name) if name else None
     return secret.reveal().encode() if secret else None
-
-
-def _own_port(url: str) -> frozenset[int]:
-    try:
-        port = urlsplit(url).port
-    except ValueError:
-        return frozenset()
-    return frozenset() if port is None else frozenset({port})

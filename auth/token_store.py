@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
 from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, warn_at
-from auth.refusal import Refusal
+from auth.refusal import Refusal, is_lasting
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
 from auth.vault import UnreadableRecord, Vault
 from definitions.auth import CustomTokenAuth, OAuth2Auth
+from storage.accounts import ACTIVE as ACCOUNT_ACTIVE
 from storage.accounts import NEEDS_RECONNECT, account_by_id, set_account_state
 from storage.database import Database
 from storage.due_tokens import place_token
@@ -30,14 +31,16 @@ from storage.tokens import (
     read_token,
     record_failure,
     release_token,
+    revive_token,
     swap_token,
 )
 
 logger = logging.getLogger(__name__)
 
 TABLE = "tokens"
-TOKEN, PENDING, QUARANTINE = "token", "pending", "quarantine"
-"""The vault's fields: in force; answers of a redemption under way; a token that came too late and has no other copy."""
+TOKEN, PENDING, QUARANTINE, REFUSED = "token", "pending", "quarantine", "refused"
+"""The vault's fields: in force; answers of a redemption under way; a token that came too late and has no other copy;
+the basis of what was refused for good."""
 
 
 def idle_limit(opened: OpenAccount) -> float | None:
@@ -55,6 +58,8 @@ class Seen:
     row: TokenRow
     token: StoredToken | None
     basis: str = field(repr=False)
+    changed: bool = False
+    """Whether something else was refused than what would be asked with now."""
 
     @property
     def standing(self) -> Standing:
@@ -67,8 +72,9 @@ class Seen:
             issued_at=row.issued_at,
             expires_at=row.access_expires_at,
             leased_until=row.lease_until,
-            alive=row.state == ACTIVE,
+            alive=row.state == ACTIVE or self.changed,
             refresh_at=row.refresh_at,
+            refused_until=(row.refresh_at or 0.0) if is_lasting(row.last_error) and not self.changed else 0.0,
         )
 
 
@@ -100,9 +106,11 @@ class TokenStore:
         async with self._database.read() as connection:
             row = await read_token(connection, account_id)
             token = await self._token(connection, account_id) if row and row.version else None
+            refused = await self._refused(connection, row) if row else None
         if row is None:
             return None
-        return Seen(row, token if token and token.basis == basis else None, basis)
+        changed = refused is not None and refused != basis
+        return Seen(row, token if token and token.basis == basis else None, basis, changed)
 
     async def place(self, account_id: str, host: str, client: str) -> None:
         """Note where the token of a due account is to be asked for."""
@@ -131,6 +139,9 @@ class TokenStore:
                 return None
             if wait := await host_block(connection, host):
                 return HostBlocked(wait)
+            if row.state != ACTIVE:  # the definition was corrected since
+                await revive_token(connection, account_id)
+                await set_account_state(connection, account_id, ACCOUNT_ACTIVE, None)
             fence = await claim_token(
                 connection,
                 account_id,
@@ -210,26 +221,34 @@ class TokenStore:
             await release_token(connection, account_id, claim.owner, claim.fence)
             await self._vault.delete(connection, TABLE, account_id, PENDING)
             return False
-        dead = refusal.class_ is ErrorClass.PERMANENT_GRANT
+        dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
         if dead:
             await set_account_state(connection, account_id, NEEDS_RECONNECT, refusal.code)
+        # What is refused for good has an instant before which nobody asks again.
+        on_demand = _on_demand_only(row, opened) and not (refusal.in_doubt or lasting)
         await record_failure(
             connection,
             account_id,
             claim.fence,
             error=refusal.stored,
-            again_in=None
-            if _on_demand_only(row, opened) and not refusal.in_doubt
-            else again_in(refusal.class_, row.failures, refusal.retry_after),
+            again_in=None if on_demand else again_in(refusal.class_, row.failures, refusal.retry_after),
             dead=dead,
             in_doubt=refusal.in_doubt,
         )
+        if dead or lasting:
+            await self._vault.put(connection, TABLE, account_id, REFUSED, claim.fence, claim.seen.basis.encode())
         await self._keep_what_came(connection, claim, row, refusal)
         return True
 
     async def _token(self, connection: AsyncConnection, account_id: str) -> StoredToken | None:
         content = await self._vault.get(connection, TABLE, account_id, TOKEN)
         return StoredToken.loads(content.decode()) if content else None
+
+    async def _refused(self, connection: AsyncConnection, row: TokenRow) -> str | None:
+        if row.state == ACTIVE and not is_lasting(row.last_error):
+            return None
+        content = await self._vault.get(connection, TABLE, row.account_id, REFUSED)
+        return content.decode() if content else None
 
     async def _set_aside(
         self, connection: AsyncConnection, claim: Claim, token: StoredToken, current: StoredToken | None

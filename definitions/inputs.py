@@ -8,6 +8,7 @@ from definitions.base import Model
 from definitions.integration import Integration
 from definitions.placement import Place
 from definitions.problems import Path
+from definitions.urls import literal_port
 
 
 class Input(NamedTuple):
@@ -40,6 +41,12 @@ def inputs(integration: Integration) -> Iterator[Input]:
         yield from _of_oauth2(auth, known | _captured(integration))
     if isinstance(auth, CustomTokenAuth):
         yield from _of_custom_token(auth, known)
+
+
+def literal_ports(integration: Integration) -> frozenset[int]:
+    """The ports that its addresses name themselves."""
+    ports = (literal_port(item.text) for item in inputs(integration) if item.address)
+    return frozenset(port for port in ports if port is not None)
 
 
 def _captured(integration: Integration) -> frozenset[str]:

@@ -18,11 +18,18 @@ class UrlError(ValueError):
 
 
 def build_url(
-    base_url: str, path: str, query: Sequence[tuple[str, str]] = (), *, allowed_hosts: Collection[str] = ()
+    base_url: str,
+    path: str,
+    query: Sequence[tuple[str, str]] = (),
+    *,
+    allowed_hosts: Collection[str] = (),
+    allowed_ports: Collection[int] = (),
 ) -> str:
     """Join a path to the base URL, or accept an absolute URL of the base's host or an allowed one.
 
-    `allowed_hosts` are exact names or `*.example.com`. Query parameters are encoded, their order and repetition kept.
+    `allowed_hosts` are exact names or `*.example.com`, on the port of their scheme or of the base, or an allowed one:
+    what else answers on an allowed host has no business with the credential. Query parameters are encoded, their order
+    and repetition kept.
 
     Raises:
         UrlError: the result would leave the base path or the allowed hosts, or cannot be read in one way only.
@@ -32,8 +39,7 @@ def build_url(
     base = _split(base_url, "the base URL")
     if is_absolute(path):
         target = _split(path, "the URL")
-        if not _allowed(target, base, allowed_hosts):
-            raise UrlError("the URL's host is neither that of the integration's base_url nor one of its hosts")
+        _check_target(target, base, allowed_hosts, allowed_ports)
         url = f"{target.scheme}://{target.netloc}{_clean_path(target.path or '/')}"
         existing = target.query
     else:
@@ -70,6 +76,13 @@ def host_names(template: str) -> frozenset[str]:
     """The placeholders that stand in a URL's scheme, host or port."""
     found = (part.names for part, zone in _zones(template) if not isinstance(part, str) and zone <= Zone.HOST)
     return frozenset().union(*found)
+
+
+def literal_port(template: str) -> int | None:
+    """The port that a URL's template names itself: one that a parameter brings is nobody's decision."""
+    authority = re.match(r"[A-Za-z]+://([^/?#]*)", skeleton(template))
+    named = re.search(r":([0-9]{1,5})$", authority[1]) if authority else None
+    return int(named[1]) if named else None
 
 
 def skeleton(template: str) -> str:
@@ -161,20 +174,37 @@ def _split(url: str, what: str) -> SplitResult:
     return parts
 
 
-def _allowed(target: SplitResult, base: SplitResult, allowed_hosts: Collection[str]) -> bool:
-    if base.scheme == "https" and target.scheme != "https":
-        return False
-    if (target.hostname, _port(target)) == (base.hostname, _port(base)):
-        return True
-    host = (target.hostname or "").lower()
+def _check_target(
+    target: SplitResult, base: SplitResult, allowed_hosts: Collection[str], allowed_ports: Collection[int]
+) -> None:
+    host, port = target.hostname or "", _port(target)
+    downgraded = base.scheme == "https" and target.scheme != "https"
+    own = (host, port) == (base.hostname, _port(base))
+    if downgraded or not (own or host_matches(host, allowed_hosts)):
+        raise UrlError("the URL's host is neither that of the integration's base_url nor one of its hosts")
+    if not own and port not in {_DEFAULT_PORTS[target.scheme], _port(base), *allowed_ports}:
+        raise UrlError(f"the URL's port {port} is neither that of the integration's base_url nor one of its ports")
+
+
+def normal_host(host: str) -> str:
+    """A host as rules and allow-lists compare it: lower case, without a trailing dot."""
+    return host.lower().rstrip(".")
+
+
+def host_matches(host: str, patterns: Collection[str]) -> bool:
+    """Is this host in a list of exact names and `*.example.com` (any depth below, not the name itself)?"""
+    host = normal_host(host)
     return any(
-        host == allowed.lower() or (allowed.startswith("*.") and host.endswith(allowed[1:].lower()))
-        for allowed in allowed_hosts
+        host.endswith(pattern[1:].lower()) if pattern.startswith("*.") else host == normal_host(pattern)
+        for pattern in patterns
     )
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 def _port(url: SplitResult) -> int:
-    return url.port or (443 if url.scheme == "https" else 80)
+    return url.port or _DEFAULT_PORTS[url.scheme]
 
 
 def _joined(base_path: str, relative: str) -> str:

@@ -15,7 +15,6 @@ from net.errors import NetError
 from net.resolver import Resolve
 from net.stream import QuickStream
 
-CONNECT_TIMEOUT = 10.0
 ATTEMPT_TIMEOUT = 3.0
 """For every address but the last: one that swallows packets must not use up the time of the others."""
 MAX_ATTEMPTS = 4

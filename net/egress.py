@@ -1,7 +1,7 @@
 """Where connections may go. Asked at dial time with resolved addresses, so no name and no redirect gets around it.
 
 Public addresses on ports 80 and 443 are open. Anything else needs a rule of the operator, or, for the port alone, the
-integration's list of ports.
+integration's list of ports. The installation's own services need a rule that names just them.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
+from definitions.urls import normal_host
 from net.addresses import IPAddress, IPNetwork, Reach, classify, must_be_named_singly, plain
 from net.errors import NetError
 
@@ -53,12 +54,28 @@ class AllowRule:
             return address in self.network and (exact or reach < Reach.GUARDED)
         return self.host == host and (reach < Reach.GUARDED or _is_own_loopback(host, address))
 
+    @property
+    def names_one(self) -> bool:
+        """Is it about one host or address on one port?"""
+        return self.port is not None and (self.network is None or self.network.num_addresses == 1)
+
+    def names(self, host: str, address: IPAddress | None, port: int) -> bool:
+        """Is this host, or this address, on this port what it is about?"""
+        if not self.names_one or self.port != port:
+            return False
+        return self.host == host if self.network is None else address is not None and plain(address) in self.network
+
 
 class EgressPolicy:
-    """The operator's rules over the built-in table of addresses."""
+    """The operator's rules over the built-in table of addresses.
 
-    def __init__(self, allow: Iterable[AllowRule] = ()) -> None:
+    `own` are the installation's own services (its Temporal server, its database, what it listens on): a network that
+    holds them, or an address without a port, does not open them.
+    """
+
+    def __init__(self, allow: Iterable[AllowRule] = (), *, own: Iterable[AllowRule] = ()) -> None:
         self._allow = tuple(allow)
+        self._own = tuple(own)
 
     def check(
         self, host: str, addresses: Sequence[IPAddress], port: int, *, ports: Collection[int] = ()
@@ -73,6 +90,8 @@ class EgressPolicy:
         allowed = [address for address in addresses if self._permits(name, address, port, open_port)]
         if allowed:
             return allowed
+        if any(self._is_own(name, address, port) for address in addresses):
+            raise NetError("egress_denied", _own_service(host, port))
         raise NetError("egress_denied", _refusal(host, addresses, port, open_port))
 
     def check_port(self, host: str, port: int, *, ports: Collection[int] = ()) -> None:
@@ -84,33 +103,25 @@ class EgressPolicy:
         named = any(rule.port == port and rule.host == normal_host(host) for rule in self._allow)
         if port not in OPEN_PORTS and port not in ports and not named:
             raise NetError("egress_denied", _closed_port(host, port))
+        if not named and self._is_own(normal_host(host), None, port):
+            raise NetError("egress_denied", _own_service(host, port))
 
     def _permits(self, host: str, address: IPAddress, port: int, open_port: bool) -> bool:
         reach = classify(address).reach
-        if reach is Reach.PUBLIC and open_port:
-            return True
         if reach is Reach.NEVER:
             return False
         address = plain(address)
+        own = self._is_own(host, address, port)
+        if reach is Reach.PUBLIC and open_port and not own:
+            return True
         return any(
             rule.covers(host, address, reach)
             for rule in self._allow
-            if rule.port == port or (rule.port is None and open_port)
+            if (rule.port == port or (rule.port is None and open_port)) and (rule.names_one or not own)
         )
 
-
-def normal_host(host: str) -> str:
-    """A host as rules and allow-lists compare it: lower case, without a trailing dot."""
-    return host.lower().rstrip(".")
-
-
-def host_matches(host: str, patterns: Collection[str]) -> bool:
-    """Is this host in a list of exact names and `*.example.com` (any depth below, not the name itself)?"""
-    host = normal_host(host)
-    return any(
-        host.endswith(pattern[1:].lower()) if pattern.startswith("*.") else host == normal_host(pattern)
-        for pattern in patterns
-    )
+    def _is_own(self, host: str, address: IPAddress | None, port: int) -> bool:
+        return any(rule.names(host, address, port) for rule in self._own)
 
 
 def _refusal(host: str, addresses: Sequence[IPAddress], port: int, open_port: bool) -> str:
@@ -123,6 +134,11 @@ def _refusal(host: str, addresses: Sequence[IPAddress], port: int, open_port: bo
     advice = "no rule can allow it" if never else f"if it is meant, allow {_bracket(str(plain(address)))}:{port}"
     article = "an" if place.kind[0] in "Iu" else "a"
     return f"{target} is {article} {place.kind} address, closed by the egress policy; {advice}"
+
+
+def _own_service(host: str, port: int) -> str:
+    target = f"{_bracket(host)}:{port}"
+    return f"{target} is a service of this installation, closed by the egress policy; if it is meant, allow just that"
 
 
 def _closed_port(host: str, port: int) -> str:

@@ -11,7 +11,7 @@ request as it was, within the same origin only (RFC 9110 §15.4).
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote_plus, urljoin
 
-from net.egress import host_matches
+from definitions.urls import host_matches
 from net.errors import NetError, Sent
 from net.headers import CREDENTIAL_HEADERS
 from net.messages import HttpReply, OutboundRequest, TlsOptions

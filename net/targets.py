@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import idna
 
-from net.egress import normal_host
+from definitions.urls import normal_host
 from net.errors import NetError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

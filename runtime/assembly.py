@@ -17,6 +17,7 @@ from auth.resolver import CredentialResolver
 from auth.sweep import DueAccounts
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
+from runtime.own_services import own_services
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.stores import Stores, open_stores
 from runtime.telemetry import temporal_runtime, tracing_interceptors
@@ -32,7 +33,8 @@ class TemporalUnreachable(Exception):
 async def open_resolver(stores: Stores) -> AsyncIterator[tuple[CredentialResolver, GuardedClient]]:
     """The way out and what puts credentials on it."""
     settings = stores.settings
-    policy = EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow])
+    allowed = [AllowRule.parse(rule) for rule in settings.egress_allow]
+    policy = EgressPolicy(allowed, own=await own_services(settings))
     http = GuardedClient(policy, proxy=settings.proxy)
     refresher = Refresher(stores.database, stores.vault, http)
     try:

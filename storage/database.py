@@ -55,12 +55,14 @@ class Database:
         self.engine = _engine(url)
         self._url = url
         self.dialect = self.engine.dialect.name
+        snapshot = {"isolation_level": "REPEATABLE READ"} if self.dialect == "postgresql" else {}  # SQLite's are always
+        self._reader = self.engine.execution_options(**snapshot)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for statements that change nothing."""
+        """A connection for statements that change nothing; all of them see the database at one moment."""
         with _unavailable(self.engine):
-            async with self.engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     @contextlib.asynccontextmanager

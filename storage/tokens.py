@@ -133,6 +133,15 @@ async def swap_token(
     return version
 
 
+async def revive_token(connection: AsyncConnection, account_id: str) -> None:
+    """The grant is dead no longer, as far as anybody knows: it is asked for with something else."""
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id)
+        .values(state=ACTIVE, last_error=None, last_error_at=None)
+    )
+
+
 async def release_token(connection: AsyncConnection, account_id: str, owner: str, fence: int) -> bool:
     """End a lease of one's own, and the attempt with it; the token stays as it is."""
     result = await connection.execute(

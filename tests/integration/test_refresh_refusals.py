@@ -21,6 +21,7 @@ TRANSIENT: list[Reaction] = [
     refusal(400, message="no code"),
     Answer(502, b"<html><body>Bad Gateway</body></html>", [("Content-Type", "text/html")]),
     Answer(200, b"<html>Log in first</html>"),
+    refusal(200, "maintenance"),
     cut,
     half,
     silence,

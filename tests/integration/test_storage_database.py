@@ -65,6 +65,19 @@ async def test_concurrent_changes_of_one_row_are_all_counted(database: Database)
         assert await connection.scalar(select(accounts.c.version)) == 9
 
 
+async def test_a_reader_sees_one_moment_and_the_next_reader_a_later_one(database: Database) -> None:
+    """An account and its secrets, read one after the other, belong together."""
+    async with database.write() as connection:
+        await insert_account(connection, "a", "crm-main", "crm", {})
+    async with database.read() as reader:
+        before = await reader.scalar(select(accounts.c.version))
+        async with database.write() as connection:
+            await connection.execute(update(accounts).values(version=2))
+        assert await reader.scalar(select(accounts.c.version)) == before
+    async with database.read() as reader:
+        assert await reader.scalar(select(accounts.c.version)) == 2
+
+
 async def test_the_database_has_one_clock_in_epoch_seconds(database: Database) -> None:
     async with database.read() as connection:
         first = await connection.scalar(select(db_now()))

@@ -278,6 +278,14 @@ def test_redirects_may_lead_to_the_hosts_and_ports_that_the_integration_names() 
     assert request.ports == {8443, 9000}
 
 
+def test_a_port_that_a_parameter_brings_opens_nothing_by_itself() -> None:
+    server = {"base_url": "https://{server}/v1", "parameters": {"server": {"pattern": ".+"}}}
+    request = build(integration={**server, "ports": [9000]}, parameters={"server": "mail.example:25"})
+
+    assert request.url.startswith("https://mail.example:25/")
+    assert request.ports == {9000}
+
+
 def test_client_certificates_come_from_the_named_secrets() -> None:
     tls = {"ca": "PEM", "client_certificate_secret": "token", "client_key_secret": "second"}
     request = build(integration={"tls": tls})

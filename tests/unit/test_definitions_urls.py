@@ -11,8 +11,10 @@ from definitions.urls import (
     UrlError,
     build_url,
     encode_path_value,
+    host_matches,
     host_names,
     is_absolute,
+    literal_port,
     render_path,
     render_url,
 )
@@ -124,6 +126,36 @@ def test_absolute_urls_may_lead_to_the_hosts_that_the_integration_names(url: str
 def test_absolute_urls_lead_to_no_other_host_and_to_none_without_tls(url: str) -> None:
     with pytest.raises(UrlError, match="neither that of the integration's base_url nor one of its hosts"):
         build_url(BASE, url, allowed_hosts=HOSTS)
+
+
+@pytest.mark.parametrize("port", [8443, 25])
+def test_absolute_urls_to_an_allowed_host_lead_to_no_port_that_nobody_named(port: int) -> None:
+    with pytest.raises(UrlError, match=f"port {port} is neither that of the integration's base_url nor one of its"):
+        build_url(BASE, f"https://files.example.net:{port}/x", allowed_hosts=HOSTS, allowed_ports=[9443])
+
+
+@pytest.mark.parametrize("base", ["https://api.example.com:8443/v1", BASE])
+def test_absolute_urls_to_an_allowed_host_may_name_the_port_of_the_base_or_one_of_the_integration(base: str) -> None:
+    url = "https://files.example.net:8443/x"
+    assert build_url(base, url, allowed_hosts=HOSTS, allowed_ports=[] if ":8443" in base else [8443]) == url
+
+
+@pytest.mark.parametrize(
+    ("template", "port"),
+    [
+        ("https://api.example.com:8443/v1", 8443),
+        ("https://{tenant}.example.com:8443", 8443),
+        ("http://[::1]:8080/x", 8080),
+        ("https://api.example.com/v1", None),
+        ("https://{server}/v1:80", None),
+        ("https://{server}", None),
+        ("https://host:{port}", None),
+        ("https://host:8{port}", None),
+        ("https://host:{port}80", None),
+    ],
+)
+def test_a_port_is_the_definition_s_own_only_where_no_parameter_brings_it(template: str, port: int | None) -> None:
+    assert literal_port(template) == port
 
 
 def test_query_parameters_keep_their_order_and_repetition() -> None:
@@ -259,3 +291,21 @@ def test_the_names_in_a_host_are_known(template: str, names: set[str]) -> None:
 
 def test_a_relative_path_is_filled_like_a_url() -> None:
     assert render_path("t/{a}/me?x={b}", {"a": "x/y", "b": "1&2"}) == "t/x%2Fy/me?x=1%262"
+
+
+@pytest.mark.parametrize(
+    ("host", "patterns", "matches"),
+    [
+        ("api.example", {"api.example"}, True),
+        ("API.example.", {"api.Example"}, True),
+        ("api.example", {"other.example"}, False),
+        ("eu.api.example", {"*.api.example"}, True),
+        ("a.b.api.example", {"*.api.example"}, True),
+        ("api.example", {"*.api.example"}, False),
+        ("evilapi.example", {"*.api.example"}, False),
+        ("eu.api.example.evil.example", {"*.api.example"}, False),
+        ("api.example", set(), False),
+    ],
+)
+def test_lists_of_hosts_hold_exact_names_and_names_below(host: str, patterns: set[str], matches: bool) -> None:
+    assert host_matches(host, patterns) is matches

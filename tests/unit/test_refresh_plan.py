@@ -83,6 +83,27 @@ def test_a_dead_grant_is_not_asked_again_for_a_refused_token() -> None:
     assert next_step(dead(FRESH), rejected_version=3) is Step.GIVE_UP
 
 
+REFUSED = dataclasses.replace(NONE, refused_until=NOW + 10)
+
+
+def test_what_was_refused_for_good_is_not_asked_again_before_its_time() -> None:
+    assert next_step(REFUSED) is Step.GIVE_UP
+    assert next_step(dataclasses.replace(REFUSED, now=NOW + 10)) is Step.REDEEM
+
+
+def test_a_token_that_ends_soon_is_used_though_its_renewal_was_refused() -> None:
+    assert next_step(dataclasses.replace(ENDING, refused_until=NOW + 10)) is Step.USE
+
+
+@pytest.mark.parametrize("standing", [NONE, FRESH])
+def test_a_person_may_ask_again_at_once_for_what_was_refused(standing: Standing) -> None:
+    assert next_step(dataclasses.replace(standing, refused_until=NOW + 10), anew=True) is Step.REDEEM
+
+
+def test_a_person_gets_a_good_token_as_it_is() -> None:
+    assert next_step(FRESH, anew=True) is Step.USE
+
+
 def test_a_token_of_one_minute_is_not_renewed_all_the_time() -> None:
     short = Standing(now=NOW, version=1, has_token=True, issued_at=NOW, expires_at=NOW + 60)
     assert next_step(short) is Step.USE

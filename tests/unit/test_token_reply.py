@@ -160,7 +160,11 @@ def test_a_wait_is_read_from_the_headers_and_bounded() -> None:
     [
         (400, "invalid_grant", ErrorClass.PERMANENT_GRANT),
         (200, "bad_refresh_token", ErrorClass.PERMANENT_GRANT),
-        (200, "some_word_of_their_own", ErrorClass.PERMANENT_GRANT),
+        (200, "token_revoked", ErrorClass.PERMANENT_GRANT),
+        (200, "bad_client_secret", ErrorClass.PERMANENT_CLIENT),
+        (200, "some_word_of_their_own", ErrorClass.TRANSIENT),
+        (200, "maintenance", ErrorClass.TRANSIENT),
+        (200, "quota_exceeded", ErrorClass.TRANSIENT),
         (401, "invalid_client", ErrorClass.PERMANENT_CLIENT),
         (400, "unauthorized_client", ErrorClass.PERMANENT_CLIENT),
         (401, "Unauthorized", ErrorClass.PERMANENT_CLIENT),
@@ -182,6 +186,24 @@ def test_an_error_s_code_decides_who_can_help(status: int, code: str, class_: Er
 def test_a_bare_401_is_about_the_client_or_about_the_account_whose_password_was_sent() -> None:
     assert refusal({}, 401).class_ is ErrorClass.PERMANENT_CLIENT
     assert refusal({}, 401, refused=ErrorClass.PERMANENT_GRANT).class_ is ErrorClass.PERMANENT_GRANT
+
+
+def test_an_unknown_word_inside_a_200_leaves_the_grant_in_doubt_unless_a_login_can_follow() -> None:
+    assert refusal({"error": "internal_error"}, 200).in_doubt
+    followed = refusal({"error": "some_word"}, 200, unclear=ErrorClass.PERMANENT_GRANT)
+    assert (followed.class_, followed.in_doubt) == (ErrorClass.PERMANENT_GRANT, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "class_"),
+    [("LOGIN_DENIED", ErrorClass.PERMANENT_GRANT), ("MAINTENANCE_WINDOW", ErrorClass.TRANSIENT)],
+)
+def test_what_the_definition_calls_an_error_is_the_account_s_unless_the_provider_has_trouble(
+    code: str, class_: ErrorClass
+) -> None:
+    body = {"access_token": "t", "status": code}
+    named = refusal(body, 200, error="status", error_wins=True, refused=ErrorClass.PERMANENT_GRANT)
+    assert named.class_ is class_
 
 
 def test_a_redirecting_token_endpoint_is_a_matter_of_configuration() -> None:

@@ -29,6 +29,19 @@ async def announced(process: WorkerProcess) -> dict[str, str]:
     return facts
 
 
+async def answered(http: httpx2.AsyncClient, url: str) -> dict[str, Any]:
+    """What Temporal's interface says as soon as it reaches its server: until then it answers 503."""
+    answers: list[httpx2.Response] = []
+
+    async def well() -> bool:
+        answers.append(await http.get(url))
+        return answers[-1].status_code == 200
+
+    await until(well)
+    told: dict[str, Any] = answers[-1].json()
+    return told
+
+
 async def test_a_gateway_process_starts_runs_that_a_worker_elsewhere_does(
     tieline: Installation, tmp_path: Path
 ) -> None:
@@ -82,8 +95,8 @@ async def test_up_serves_the_api_and_lets_temporals_interface_decode_through_it(
             answer = await http.post(f"{url}/v1/runs", json={**operation(name), "wait": 30})
             assert answer.status_code == 200, answer.text
             assert (await http.get(f"{ui}/api/v1/settings")).json()["Codec"]["Endpoint"] == f"{url}/codec"
-            path = f"/api/v1/namespaces/default/workflows/{answer.json()['id']}/history"
-            started = (await http.get(f"{ui}{path}")).json()["history"]["events"][0]
+            history = f"{ui}/api/v1/namespaces/default/workflows/{answer.json()['id']}/history"
+            started = (await answered(http, history))["history"]["events"][0]
             payloads = started["workflowExecutionStartedEventAttributes"]["input"]
             shown = await http.post(f"{url}/codec/decode", json=payloads, headers={"Origin": ui})
             assert name in base64.b64decode(shown.json()["payloads"][0]["data"]).decode()

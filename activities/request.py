@@ -5,17 +5,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 from activities.body import encode_body
 from auth.credential import Credential
+from auth.filling import fill
 from auth.placement import Draft, place
+from auth.tls import tls_options
 from definitions.fields import Pairs
 from definitions.integration import Integration
 from definitions.operation import Delivery, FormBody, HttpOperation, MultipartBody
 from definitions.placement import Place
 from definitions.run import Call
-from definitions.templates import Template
 from definitions.urls import build_url, literal_port, render_url
 from net.errors import NetError
 from net.headers import CREDENTIAL_HEADERS, RESERVED, check_header
-from net.messages import Injected, OutboundRequest, TlsOptions
+from net.messages import Injected, OutboundRequest
 
 USER_AGENT = ("User-Agent", "tieline")
 
@@ -50,7 +51,7 @@ def build_request(call: Call, credential: Credential) -> OutboundRequest:
         max_bytes=operation.max_bytes,
         injected=draft.injected,
         allowed_hosts=frozenset({parts.hostname or "", *integration.hosts}),
-        tls=_tls(credential),
+        tls=tls_options(integration, credential.values),
         ports=frozenset({*integration.ports, *_own_port(integration)}),
     )
 
@@ -109,7 +110,7 @@ def _key(call: Call, integration: Integration) -> Pairs:
 
 
 def _rendered(templates: dict[str, str], texts: dict[str, str]) -> Pairs:
-    return tuple((name, Template.parse(text).render(texts)) for name, text in templates.items())
+    return tuple((name, fill(text, texts)) for name, text in templates.items())
 
 
 def _left_for_placements(integration: Integration) -> dict[str, str]:
@@ -128,19 +129,3 @@ def _with_media_type(headers: tuple[tuple[str, str], ...], media_type: str | Non
     if media_type is None or any(name.lower() == "content-type" for name, _ in headers):
         return headers
     return (*headers, ("Content-Type", media_type))
-
-
-def _tls(credential: Credential) -> TlsOptions | None:
-    tls = credential.integration.tls
-    if tls is None:
-        return None
-    return TlsOptions(
-        ca_pem=tls.ca,
-        client_certificate_pem=_pem(credential, tls.client_certificate_secret),
-        client_key_pem=_pem(credential, tls.client_key_secret),
-    )
-
-
-def _pem(credential: Credential, name: str | None) -> bytes | None:
-    secret = credential.values.get(name) if name else None
-    return secret.reveal().encode() if secret else None

@@ -192,7 +192,7 @@ def checked_parameters(integration: Integration, given: Mapping[str, str]) -> di
 
 def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None:
     known, tls = integration.secret_fields(), integration.tls
-    pem = {tls.client_certificate_secret, tls.client_key_secret} if tls else set()
+    pem = tls.secret_names() if tls else frozenset()
     for field, value in secrets.items():
         if field not in known:
             raise SecretError(f"integration {integration.key!r} has no secret {field!r}{_near(field, known)}")

@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from auth.errors import UnbuildableRequest
 from definitions.auth.oauth2 import ClientAuth
+from net.redaction import LIVE_SECRETS
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFETIME = 300
@@ -74,6 +75,7 @@ def _basic(user: str, password: str) -> dict[str, str]:
 
 
 def _assertion(client_id: str, assertion: str) -> Proof:
+    LIVE_SECRETS.add(assertion)  # whoever reads it where it is quoted could use it while it lives
     return Proof({"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion})
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from auth.credential import OpenAccount
+from auth.filling import fill
 from auth.token_error import ErrorClass
 from auth.token_record import RawReply, StoredToken
 from auth.token_reply import ReplyPaths, TokenReply, parse_token_reply, read_step_reply
 from auth.token_request import FORM, JSON, endpoint_url, form, render_all, token_request
 from definitions.auth import CustomTokenAuth, TokenRequest
 from definitions.auth.custom_token import MEANT, BodyFormat
-from definitions.templates import Template
 from net.messages import OutboundRequest
 from net.redaction import LIVE_SECRETS
 
@@ -105,7 +105,7 @@ def _request(opened: OpenAccount, request: TokenRequest, texts: Mapping[str, str
 def _filled(value: JsonValue, texts: Mapping[str, str]) -> JsonValue:
     """Templates at any depth, each filled by itself: a quotation mark in a password stays inside its string."""
     if isinstance(value, str):
-        return Template.parse(value).render(texts)
+        return fill(value, texts)
     if isinstance(value, dict):
         return {name: _filled(item, texts) for name, item in value.items()}
     if isinstance(value, list):

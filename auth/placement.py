@@ -12,9 +12,10 @@ from urllib.parse import unquote_plus
 
 from auth.credential import Credential
 from auth.errors import Misconfigured
+from auth.filling import fill
 from definitions.operation import Body, FormBody, JsonBody, MultipartBody
 from definitions.placement import Place, Placement
-from definitions.templates import Template, TemplateError
+from definitions.templates import TemplateError
 from definitions.urls import UrlError, encode_path_value, encode_query_value
 from net.errors import NetError
 from net.headers import RESERVED, check_header
@@ -58,7 +59,7 @@ def place(credential: Credential, draft: Draft) -> Draft:
     texts = credential.texts()
     for number, placement in enumerate(placements):
         try:
-            value = Template.parse(placement.value).render(texts)
+            value = fill(placement.value, texts)
             draft = _PLACERS[placement.in_](placement.name, value, draft)
         except UnicodeError:
             raise _misconfigured(credential, number, placement, "the value holds half a character") from None

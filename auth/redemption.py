@@ -36,6 +36,7 @@ from net.redaction import LIVE_SECRETS
 from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
+from storage.tokens import host_block
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Redemption:
         self._lease_ends = taken_at + timing.lease
         self._won_at = time.monotonic()
         self._host = ""
+        self._free_hosts = {claim.host}
 
     async def run(self) -> Refusal | None:
         """Redeem and persist. None: there is a new token, or somebody else changed the row; look again.
@@ -115,16 +117,19 @@ class Redemption:
     async def _ask(self, source: TokenSource) -> TokenReply | Refusal:
         """All requests of a source within one deadline; each answer is stored before anything is made of it."""
         replies: tuple[RawReply, ...] = ()
+        held = True
         ends = min(time.monotonic() + self._timing.deadline, self._lease_ends)
         try:
             while (request := source.next_request(replies)) is not None:
                 left = ends - time.monotonic()
-                if left <= 0:
+                if left <= 0 or not held:
                     return Refusal(ErrorClass.TRANSIENT, "timeout", detail="no time was left for the next request")
+                if wait := await self._blocked(request):
+                    return Refusal(ErrorClass.TRANSIENT, "host_blocked", retry_after=wait)
                 reply = await self._answer(dataclasses.replace(request, deadline=left))
                 replies = (*replies, reply)
                 if 200 <= reply.status < 300:
-                    await self._keep(PendingReplies(source.name, self._claim.seen.basis, replies))
+                    held = await self._keep(PendingReplies(source.name, self._claim.seen.basis, replies))
             return source.read(replies)
         except TokenReplyError as error:
             return of_reply(error)
@@ -132,6 +137,13 @@ class Redemption:
             return of_net_error(error)
         except UNBUILDABLE as error:
             return of_unbuildable(error)
+
+    async def _blocked(self, request: OutboundRequest) -> float:
+        """Seconds for which a host wants to be left alone; that of the first request was asked with the claim."""
+        host = parse_target(request.url).authority
+        if host in self._free_hosts:
+            return 0.0
+        return await self._persist(lambda connection: host_block(connection, host))
 
     async def _answer(self, request: OutboundRequest) -> RawReply:
         self._host = parse_target(request.url).authority
@@ -149,8 +161,8 @@ class Redemption:
         except (TokenReplyError, *UNBUILDABLE):
             return None
 
-    async def _keep(self, pending: PendingReplies) -> None:
-        await self._persist(lambda connection: self._store.keep(connection, self._claim, pending))
+    async def _keep(self, pending: PendingReplies) -> bool:
+        return await self._persist(lambda connection: self._store.keep(connection, self._claim, pending))
 
     async def _put_in_force(self, source: TokenSource, reply: TokenReply) -> None:
         await self._persist(

@@ -194,12 +194,16 @@ class Refresher:
         if isinstance(claim, HostBlocked):
             return _blocked(opened, host, claim.seconds)
         redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, taken_at)
-        refusal = await redemption.run()
+        try:
+            async with asyncio.timeout(self._timing.bound):
+                refusal = await redemption.run()
+        except TimeoutError:
+            return _stuck(opened)
         return credential_error(refusal, opened) if refusal else None
 
 
 async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
-    """Wait for a task to end, whatever else is cancelled meanwhile; its deadline is shorter than its lease."""
+    """Wait for a task to end, whatever else is cancelled meanwhile; it ends by `Timing.bound`."""
     while not task.done():
         try:
             await asyncio.wait({task})
@@ -273,6 +277,14 @@ def _still_waiting(opened: OpenAccount, row: TokenRow) -> TokenUnavailable:
         action="nothing: it is asked again after a wait",
         account=opened.account.name,
         retry_after=max(row.lease_until - row.now, 0.0) or None,
+    )
+
+
+def _stuck(opened: OpenAccount) -> TokenUnavailable:
+    return TokenUnavailable(
+        f"account {opened.account.name!r}: its token could not be stored in time",
+        action="see that the database answers: tieline doctor",
+        account=opened.account.name,
     )
 
 

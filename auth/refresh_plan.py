@@ -48,6 +48,11 @@ class Timing:
         """How long a claim holds."""
         return 3 * self.deadline + self.persist
 
+    @property
+    def bound(self) -> float:
+        """When a redemption is given up whatever holds it: no sooner than its lease has ended for everybody."""
+        return self.lease + self.persist
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

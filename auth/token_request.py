@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from auth.credential import OpenAccount
+from auth.filling import fill
+from auth.tls import tls_options
 from definitions.inputs import literal_ports
-from definitions.templates import Template
 from definitions.urls import encode_query_value, render_url
-from net.messages import OutboundRequest, TlsOptions
+from net.messages import OutboundRequest
 
 MAX_BYTES = 256 * 1024
 """Of a token endpoint's answer; the largest real ones (JWTs with many claims) stay below 64 KiB."""
@@ -18,11 +19,12 @@ JSON = "application/json"
 
 def render_all(templates: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """Every template filled."""
-    return {name: Template.parse(text).render(texts) for name, text in templates.items()}
+    return {name: fill(text, texts) for name, text in templates.items()}
 
 
 def endpoint_url(template: str, texts: Mapping[str, str], query: Mapping[str, str]) -> str:
     """The endpoint's URL with these parameters behind the ones that it has."""
+    fill(template, texts)  # the URL is put together elsewhere, from the same values
     url = render_url(template, texts)
     pairs = "&".join(f"{encode_query_value(name)}={encode_query_value(value)}" for name, value in query.items())
     return f"{url}{'&' if '?' in url else '?'}{pairs}" if pairs else url
@@ -49,23 +51,6 @@ def token_request(
         content=content,
         max_bytes=MAX_BYTES,
         follow_redirects=False,
-        tls=tls_options(opened),
+        tls=tls_options(opened.integration, opened.secrets),
         ports=frozenset({*opened.integration.ports, *literal_ports(opened.integration)}),
     )
-
-
-def tls_options(opened: OpenAccount) -> TlsOptions | None:
-    """The integration's certificate authority, and the account's client certificate."""
-    tls = opened.integration.tls
-    if tls is None:
-        return None
-    return TlsOptions(
-        ca_pem=tls.ca,
-        client_certificate_pem=_secret(opened, tls.client_certificate_secret),
-        client_key_pem=_secret(opened, tls.client_key_secret),
-    )
-
-
-def _secret(opened: OpenAccount, name: str | None) -> bytes | None:
-    secret = opened.secrets.get(name) if name else None
-    return secret.reveal().encode() if secret else None

@@ -84,6 +84,8 @@ class Claim:
 
     fence: int
     owner: str
+    host: str
+    """Of the first request: nobody wanted it left alone when this was won."""
     seen: Seen
 
 
@@ -153,7 +155,7 @@ class TokenStore:
                 host=host,
                 client=client,
             )
-        return None if fence is None else Claim(fence, owner, dataclasses.replace(seen, row=row))
+        return None if fence is None else Claim(fence, owner, host, dataclasses.replace(seen, row=row))
 
     async def pending(self, claim: Claim) -> PendingReplies | None:
         """The answers that an earlier holder stored and did not live to put in force."""
@@ -164,12 +166,14 @@ class TokenStore:
                 return None
         return PendingReplies.loads(content.decode()) if content else None
 
-    async def keep(self, connection: AsyncConnection, claim: Claim, pending: PendingReplies) -> None:
-        """Store raw answers, while the claim holds."""
+    async def keep(self, connection: AsyncConnection, claim: Claim, pending: PendingReplies) -> bool:
+        """Store raw answers, while the claim holds; False when it was lost."""
         account_id = claim.seen.row.account_id
         row = await lock_token(connection, account_id)
-        if row is not None and row.fence == claim.fence:
-            await self._vault.put(connection, TABLE, account_id, PENDING, claim.fence, pending.dumps())
+        if row is None or row.fence != claim.fence:
+            return False
+        await self._vault.put(connection, TABLE, account_id, PENDING, claim.fence, pending.dumps())
+        return True
 
     async def swap(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, spends: str | None, reply: TokenReply

@@ -162,7 +162,20 @@ def _load(paths: list[Path]) -> "list[Document]":
         raise CliError(f"{error.filename}: {error.strerror}" if error.strerror else str(error)) from None
     if not documents:
         raise CliError(f"there is no definition in {', '.join(map(str, paths))}: expected *.yaml files")
+    for document in documents:
+        _warn(document)
     return documents
+
+
+def _warn(document: "Document") -> None:
+    from definitions.checks import warnings_of
+    from definitions.integration import Integration
+    from definitions.problems import dotted
+
+    if isinstance(document.model, Integration):
+        for fault in warnings_of(document.model):
+            place = f"{document.key}, {dotted(fault.path)} ({document.source}:{document.line})"
+            note(f"warning: integration {place}: {fault.message}")
 
 
 def _undecodable(paths: list[Path]) -> Path | str:

@@ -147,10 +147,6 @@ def shown_id(run_id: str) -> str:
     return run_id[:SHORT] if at_terminal() else run_id
 
 
-def _row(run: "RunSummary", now: datetime) -> tuple[str, ...]:
-    return shown_id(run.id), run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago"
-
-
 def as_json(run: "RunSummary") -> dict[str, Any]:
     """A run as programs read it."""
     return {field: getattr(run, field) for field in type(run).__dataclass_fields__}

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from definitions.auth import CustomTokenAuth, OAuth2Auth, SftpAuth, TokenRequest
 from definitions.auth.custom_token import MEANT
@@ -41,6 +43,24 @@ def faults_of(integration: Integration) -> Iterator[Fault]:
         yield from _oauth2(integration.auth)
     yield from _tls_secrets(integration)
     yield from _defaults(integration)
+
+
+def warnings_of(integration: Integration) -> Iterator[Fault]:
+    """What works, and is probably not meant."""
+    if not integration.secret_fields():
+        return
+    for item in inputs(integration):
+        if item.address and item.text.startswith("http://") and not _is_near(skeleton(item.text)):
+            yield Fault(item.path, "sends credentials without encryption: write https:// if the provider offers it")
+
+
+def _is_near(address: str) -> bool:
+    """Is it this machine or a private network, as far as its text says? A host that a parameter brings may be."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".internal", ".local", ".home.arpa"))
 
 
 def _unreadable(item: Input) -> Iterator[Fault]:
@@ -94,7 +114,7 @@ def _never_read(integration: Integration, found: Sequence[Input]) -> Iterator[Fa
         if name not in read:
             yield Fault(("parameters", name), "no input of the integration reads this parameter")
     for name in integration.secrets:
-        if name not in read and not (tls and name in (tls.client_certificate_secret, tls.client_key_secret)):
+        if name not in read and not (tls and name in tls.secret_names()):
             yield Fault(("secrets", name), "no input of the integration reads this secret")
     if isinstance(auth, CustomTokenAuth):
         yield from _never_read_by_requests(auth, read)
@@ -175,7 +195,9 @@ def _tls_secrets(integration: Integration) -> Iterator[Fault]:
         return
     if bool(tls.client_certificate_secret) is not bool(tls.client_key_secret):
         yield Fault(("tls",), "a client certificate needs both client_certificate_secret and client_key_secret")
-    for field in ("client_certificate_secret", "client_key_secret"):
+    if tls.ca and tls.ca_secret:
+        yield Fault(("tls", "ca_secret"), "stands in place of ca: leave one of them out")
+    for field in ("ca_secret", "client_certificate_secret", "client_key_secret"):
         name = getattr(tls, field)
         if name and name not in integration.secrets:
             near = get_close_matches(name, integration.secrets, n=1)

@@ -67,11 +67,17 @@ class TestCall(Model):
 
 
 class Tls(Model):
-    """Certificates beyond the system's; the client's come from the named secrets."""
+    """Certificates beyond the system's: the same for all accounts, or each account's own from the named secrets."""
 
-    ca: str | None = Field(default=None, description="PEM")
+    ca: str | None = Field(default=None, description="PEM; the only authority that is trusted then")
+    ca_secret: str | None = Field(default=None, description="In place of ca: where each account has another one")
     client_certificate_secret: str | None = None
     client_key_secret: str | None = None
+
+    def secret_names(self) -> frozenset[str]:
+        """The secrets that are read here; each is PEM."""
+        names = (self.ca_secret, self.client_certificate_secret, self.client_key_secret)
+        return frozenset(name for name in names if name)
 
 
 class Integration(Model):

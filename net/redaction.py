@@ -52,6 +52,14 @@ class LiveSecrets:
             if len(self._forms) > MAX_SECRETS:
                 self._forget_the_oldest()
 
+    def knows(self, value: str) -> bool:
+        """Whether this value is scrubbed; then it counts as handled just now."""
+        with self._lock:
+            if value not in self._forms:
+                return False
+            self._forms.move_to_end(value)
+            return True
+
     def scrub(self, text: str) -> str:
         """The text with every known secret, in every form, replaced by `[redacted]`."""
         if not self._forms:

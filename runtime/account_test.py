@@ -1,5 +1,6 @@
 """Does an account work? Its integration's test call, made through the same path as every run's, without a run."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,7 +120,8 @@ def _test_call(integration: Integration, account: Account) -> Call:
         operation=_operation(integration.test, integration.parameter_values(account.parameters), account.name),
         credential=CredentialRef(adapter=account.name, profile="test"),
         delivery=Delivery.SAFE,
-        idempotency_key=idempotency_key(f"test/{account.name}"),
+        # A new one each time: the provider would answer a known one from memory, whatever became of the account.
+        idempotency_key=idempotency_key(f"test/{uuid.uuid4()}"),
     )
 
 

@@ -26,7 +26,11 @@ class UndecodablePayload(ValueError):
 
 
 class EncryptionCodec(PayloadCodec):
-    """AES-256-GCM with a key derived from the keyring; refuses what it cannot authenticate."""
+    """AES-256-GCM with a key derived from the keyring; refuses what is encrypted and cannot be authenticated.
+
+    It hides; it does not bind. Payloads in clear pass, and one run's can stand in another's: whoever may write to
+    Temporal's namespace may start runs anyway.
+    """
 
     def __init__(self, keys: KekProvider) -> None:
         self._keys = keys

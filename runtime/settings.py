@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     egress_allow: Annotated[list[EgressRule], NoDecode, BeforeValidator(_split)] = Field(
         [],
         description="Private destinations that calls may reach: HOST:PORT, IP or CIDR:PORT, separated by commas. "
-        "Everything private is refused otherwise.",
+        "Everything private is refused otherwise, and Tieline's own services but for a rule that names just them.",
     )
     proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
         None,

@@ -213,7 +213,7 @@ def _running(data_dir: Path) -> _Record | None:
 def _read(data_dir: Path) -> _Record | None:
     try:
         return _Record(**json.loads(_record_file(data_dir).read_text()))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, TypeError):  # TypeError: written by another version, with other fields
         return None
 
 

@@ -106,3 +106,15 @@ async def test_a_pattern_that_was_narrowed_counts_for_accounts_that_were_there_b
     assert "parameter host of account 'main' does not match the pattern that integration 'crm' has now" in outcome.told
     assert "127.0.0.1" not in outcome.told
     assert len(http_server.to("/me")) == before == 1
+
+
+async def test_each_test_call_by_post_brings_a_key_of_its_own(stores: Stores, http_server: FaultServer) -> None:
+    """A provider that knows a key answers from memory, whatever has become of the account."""
+    test, path = {"method": "POST", "path": "ping"}, "/v1/ping"
+    http_server.reply(path)
+
+    await outcome_of(stores, http_server, {}, test=test, idempotency={"header": "Idempotency-Key"})
+    await try_account(stores, "main")
+
+    keys = [dict(request.headers)["Idempotency-Key"] for request in http_server.to(path)]
+    assert len(set(keys)) == 2

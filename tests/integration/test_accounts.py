@@ -40,8 +40,8 @@ key: bank
 name: Bank
 base_url: "https://bank.example"
 auth: {type: none}
-secrets: {card: {}, card_key: {}}
-tls: {client_certificate_secret: card, client_key_secret: card_key}
+secrets: {card: {}, card_key: {}, authority: {optional: true}}
+tls: {ca_secret: authority, client_certificate_secret: card, client_key_secret: card_key}
 """
 TENANT = {"tenant": "acme"}
 
@@ -88,9 +88,9 @@ async def test_an_account_is_created_with_defaults_and_shows_no_secret(defined: 
 async def test_the_secrets_that_tls_is_told_to_use_may_have_lines(defined: Bench) -> None:
     pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
-    await defined.accounts.create("bank-main", "bank", {}, {"card": pem, "card_key": pem})
+    await defined.accounts.create("bank-main", "bank", {}, {"card": pem, "card_key": pem, "authority": pem})
 
-    assert (await secrets_of(defined, "bank-main"))["card"] == pem
+    assert set((await secrets_of(defined, "bank-main")).values()) == {pem}
 
 
 async def test_accounts_are_listed_by_name(defined: Bench) -> None:

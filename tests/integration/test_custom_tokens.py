@@ -1,5 +1,6 @@
 """Tokens by requests of an integration's own making: log in, exchange, renew."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -11,7 +12,7 @@ from examples.externalsystems import Systems
 from examples.externalsystems.accepted import BANK
 from tests.fixtures.http import FaultServer
 from tests.fixtures.refreshing import Bench, login, login_and_refresh
-from tests.fixtures.token_endpoint import Reaction, TokenEndpoint, answer, cut, params, refusal, token
+from tests.fixtures.token_endpoint import Held, Reaction, TokenEndpoint, answer, cut, params, refusal, token
 
 LOGIN = {"username": "ann", "password": 'planted-"quoted"-\\password'}
 SESSION = answer(200, {"session": {"id": "session-1"}, "region": "eu1"})
@@ -124,6 +125,36 @@ async def test_a_chain_that_broke_in_the_middle_begins_anew(
     assert await bench.record(opened, "pending") is None
     assert (await bench.process().ensure(opened)).token == "t"
     assert (len(endpoint.requests), len(exchange.requests)) == (2, 2)
+
+
+async def test_a_chain_goes_no_further_once_somebody_else_has_claimed_the_account(
+    bench: Bench, endpoint: TokenEndpoint, exchange: TokenEndpoint
+) -> None:
+    held = Held(SESSION)
+    endpoint.answer(held, SESSION)
+    exchange.answer(answer(200, {"access": {"token": "t"}}))
+    opened = await bench.connect(login_and_exchange(endpoint, exchange), LOGIN)
+    slow = asyncio.create_task(bench.process().ensure(opened))
+    await held.arrived.wait()
+    await bench.end_lease(opened)
+    await bench.process().ensure(opened)
+    held.release()
+    assert (await slow).token == "t"
+    assert (len(endpoint.requests), len(exchange.requests)) == (2, 1)
+
+
+async def test_a_host_that_wants_to_be_left_alone_is_left_alone_in_the_middle_of_a_chain_too(
+    bench: Bench, endpoint: TokenEndpoint, other_http_server: FaultServer
+) -> None:
+    exchange = TokenEndpoint(other_http_server, "/exchange/eu1")
+    endpoint.answer(SESSION)
+    exchange.answer(refusal(429, headers=[("Retry-After", "120")]))
+    opened = await bench.connect(login_and_exchange(endpoint, exchange), LOGIN)
+    for _ in range(3):
+        with pytest.raises(TokenUnavailable) as caught:
+            await bench.process().ensure(opened)
+    assert caught.value.retry_after == pytest.approx(120, abs=20)
+    assert len(exchange.requests) == 1
 
 
 async def test_a_login_without_what_the_exchange_needs_goes_no_further(

@@ -259,6 +259,33 @@ async def test_a_database_that_stays_away_until_the_lease_ends_is_told_and_the_n
     assert (grants.rotations, grants.reuses) == (1, 1)
 
 
+class SilentDatabase(AwayDatabase):
+    """Lets nobody begin a transaction after the claim, and says nothing."""
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        self._writes += 1
+        if self._writes > 1:
+            await asyncio.Event().wait()
+        async with Database.write(self) as connection:
+            yield connection
+
+
+async def test_a_redemption_that_hangs_is_given_up_and_does_not_keep_its_process_from_ending(
+    bench: Bench, endpoint: TokenEndpoint
+) -> None:
+    endpoint.answer(token("first"))
+    opened = await bench.connect(client_credentials(endpoint.url))
+    silent = SilentDatabase(bench.url, 0)
+    process = Refresher(silent, bench.vault, bench.http, HASTY)
+    caller = asyncio.create_task(process.ensure(opened))
+    await endpoint.asked(1)
+    await asyncio.wait_for(process.drain(), 20)
+    with pytest.raises(TokenUnavailable, match="could not be stored in time"):
+        await caller
+    await silent.dispose()
+
+
 async def test_a_redemption_is_finished_before_its_process_closes_its_clients(
     bench: Bench, endpoint: TokenEndpoint
 ) -> None:

@@ -14,7 +14,7 @@ from definitions.operation import Delivery, FormBody, HttpOperation, JsonBody, M
 from definitions.refs import CredentialRef
 from definitions.run import Call
 from definitions.urls import UrlError
-from net.messages import Injected, OutboundRequest
+from net.messages import Injected, OutboundRequest, TlsOptions
 
 NONE = {"type": "none"}
 
@@ -284,6 +284,12 @@ def test_a_port_that_a_parameter_brings_opens_nothing_by_itself() -> None:
 
     assert request.url.startswith("https://mail.example:25/")
     assert request.ports == {9000}
+
+
+def test_an_account_s_own_authority_comes_from_the_named_secret() -> None:
+    request = build(integration={"tls": {"ca_secret": "second"}, "secrets": {"second": {}}})
+
+    assert request.tls == TlsOptions(ca_pem="s3c")
 
 
 def test_client_certificates_come_from_the_named_secrets() -> None:

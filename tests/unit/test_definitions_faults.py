@@ -144,6 +144,14 @@ def test_a_fault_names_its_file_line_path_and_the_next_step(written: str, instea
             "tls:\n  client_certificate_secret: cert\n  client_key_secret: kye\nsecrets: {cert: {}, key: {}}",
             "tls.client_key_secret (crm.yaml:11): secrets declares no kye; did you mean key?",
         ),
+        (
+            "tls: {ca_secret: autority}\nsecrets: {authority: {}}",
+            "tls.ca_secret (crm.yaml:9): secrets declares no autority; did you mean authority?",
+        ),
+        (
+            "tls: {ca: PEM, ca_secret: authority}\nsecrets: {authority: {}}",
+            "tls.ca_secret (crm.yaml:9): stands in place of ca: leave one of them out",
+        ),
     ],
 )
 def test_a_fault_beside_the_authentication_is_found(added: str, message: str) -> None:

@@ -23,7 +23,7 @@ from auth.errors import UnbuildableRequest
 from auth.refresh_plan import Timing
 from auth.refusal import LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
 from auth.token_error import ErrorClass, TokenReplyError
-from auth.token_record import PendingReplies, RawReply, kept_headers
+from auth.token_record import PendingReplies, RawReply, fingerprint, kept_headers
 from auth.token_reply import TokenReply
 from auth.token_sources import TokenSource, token_sources
 from auth.token_store import Claim, TokenStore
@@ -102,8 +102,10 @@ class Redemption:
         outcome = await self._ask(source)
         if source.spends is None or isinstance(outcome, TokenReply):
             return outcome if isinstance(outcome, TokenReply) else dataclasses.replace(outcome, in_doubt=False)
-        in_doubt = taken_over or outcome.in_doubt
-        if outcome.in_doubt and not taken_over:
+        # An attempt with something else, the code of a consent, says nothing about this refresh token.
+        spent_before = taken_over and self._claim.seen.row.attempt_fingerprint == fingerprint(source.spends)
+        in_doubt = spent_before or outcome.in_doubt
+        if outcome.in_doubt and not spent_before:
             # Providers forgive a refresh token that is spent twice for seconds only: ask again at once or never.
             outcome = await self._ask(source)
         if isinstance(outcome, TokenReply):

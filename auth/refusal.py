@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from auth.credential import OpenAccount
 from auth.errors import ClientRefused, CredentialError, Misconfigured, NeedsReconnect, TokenUnavailable
 from auth.token_error import ErrorClass, TokenReplyError
-from definitions.auth import OAuth2Auth
-from definitions.auth.oauth2 import Grant
 from net.errors import NetError, Sent
 from net.redaction import LIVE_SECRETS
 
@@ -101,12 +99,11 @@ def credential_error(refusal: Refusal, opened: OpenAccount) -> CredentialError:
 
 def needs_reconnect(cause: str, opened: OpenAccount, detail: str = "") -> NeedsReconnect:
     """The account's grant is dead; who must do what depends on how it was got."""
-    account, auth = opened.account.name, opened.integration.auth
-    by_consent = isinstance(auth, OAuth2Auth) and auth.grant is Grant.AUTHORIZATION_CODE
+    account = opened.account.name
     return NeedsReconnect(
         f"account {account!r}: the provider no longer accepts its grant ({cause}){detail}",
         action=f"connect it again: tieline accounts connect {account}"
-        if by_consent
+        if opened.integration.by_consent
         else f"save its secrets again: tieline accounts set-secrets {account}",
         account=account,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from definitions.auth import Auth, CustomTokenAuth, OAuth2Auth, TokenRequest
+from definitions.auth.oauth2 import Grant
 from definitions.base import Model
 from definitions.fields import SecretField, TemplateText
 from definitions.operation import Pairs, StatusPattern
@@ -90,6 +91,11 @@ class Integration(Model):
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError(f"{name!r} is no name: letters, digits and _, not beginning with a digit")
         return value
+
+    @property
+    def by_consent(self) -> bool:
+        """Whether a person connects each account at the provider (RFC 6749 §4.1)."""
+        return isinstance(self.auth, OAuth2Auth) and self.auth.grant is Grant.AUTHORIZATION_CODE
 
     def secret_fields(self) -> dict[str, SecretField]:
         """Everything that the vault must hold for an account, or for the integration itself."""

@@ -6,6 +6,9 @@ pytest_plugins = [
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",
     "tests.fixtures.token_endpoint",
+    "tests.fixtures.authorization_server",
     "tests.fixtures.refreshing",
+    "tests.fixtures.consented",
+    "tests.fixtures.token_processes",
     "tests.fixtures.collector",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from auth.client_authentication import prove_client, sign_grant
 from auth.credential import OpenAccount
 from auth.errors import UnbuildableRequest
+from auth.external_account import id_token_subject
 from auth.token_record import RawReply, StoredToken
 from auth.token_reply import ReplyPaths, TokenReply, parse_token_reply
 from auth.token_request import FORM, JSON, endpoint_url, form, render_all, token_request
@@ -130,7 +131,8 @@ class AuthorizationCode:
     def read(self, replies: Sequence[RawReply]) -> TokenReply:
         """The reply of RFC 6749 §5.1, with what the callback brought."""
         reply = read_reply(self.auth, replies)
-        return dataclasses.replace(reply, captured={**self.captured, **reply.captured})
+        subject = id_token_subject(replies[-1])
+        return dataclasses.replace(reply, captured={**self.captured, **reply.captured}, subject=subject)
 
 
 def oauth2_request(

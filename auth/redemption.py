@@ -99,7 +99,7 @@ class Redemption:
         taken_over = self._claim.seen.row.in_doubt
         if taken_over and (recovered := await self._recovered(source)):
             return recovered
-        outcome = await self._ask(source)
+        outcome = await self.ask(source)
         if source.spends is None or isinstance(outcome, TokenReply):
             return outcome if isinstance(outcome, TokenReply) else dataclasses.replace(outcome, in_doubt=False)
         # An attempt with something else, the code of a consent, says nothing about this refresh token.
@@ -107,14 +107,14 @@ class Redemption:
         in_doubt = spent_before or outcome.in_doubt
         if outcome.in_doubt and not spent_before:
             # Providers forgive a refresh token that is spent twice for seconds only: ask again at once or never.
-            outcome = await self._ask(source)
+            outcome = await self.ask(source)
         if isinstance(outcome, TokenReply):
             return outcome
         if outcome.class_ is ErrorClass.PERMANENT_GRANT:
             return dataclasses.replace(outcome, code=LOST_REPLY if in_doubt else outcome.code)
         return dataclasses.replace(outcome, in_doubt=in_doubt and outcome.refresh_token is None)
 
-    async def _ask(self, source: TokenSource) -> TokenReply | Refusal:
+    async def ask(self, source: TokenSource) -> TokenReply | Refusal:
         """All requests of a source within one deadline; each answer is stored before anything is made of it."""
         replies: tuple[RawReply, ...] = ()
         ends = min(time.monotonic() + self._timing.deadline, self._lease_ends)
@@ -152,17 +152,17 @@ class Redemption:
             return None
 
     async def _keep(self, pending: PendingReplies) -> None:
-        await self._persist(lambda connection: self._store.keep(connection, self._claim, pending))
+        await self.persist(lambda connection: self._store.keep(connection, self._claim, pending))
 
     async def _put_in_force(self, source: TokenSource, reply: TokenReply) -> None:
-        await self._persist(lambda connection: self._store.swap(connection, self._claim, source.spends, reply))
+        await self.persist(lambda connection: self._store.swap(connection, self._claim, source.spends, reply))
 
     async def _note(self, refusal: Refusal) -> bool:
-        return await self._persist(
+        return await self.persist(
             lambda connection: self._store.fail(connection, self._claim, self._opened, refusal, self._host)
         )
 
-    async def _persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `act` in a transaction, again and again while the database is away and the lease lasts."""
         while True:
             try:

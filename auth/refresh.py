@@ -12,12 +12,14 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from auth.credential import OpenAccount
+from auth.discovery import Discovery, DiscoveryFailed
 from auth.errors import CredentialError, Misconfigured, TokenUnavailable, Unbound, Unreadable
 from auth.redemption import UNBUILDABLE, Redemption
 from auth.refresh_plan import Step, Timing, next_step, still_valid
-from auth.refusal import credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
+from auth.refusal import NO_REFRESH_TOKEN, credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
 from auth.token_sources import TokenSource, basis, token_sources
 from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
@@ -50,6 +52,7 @@ class Refresher:
         self._database = database
         self._store = TokenStore(database, vault)
         self._http = http
+        self._discovery = Discovery(http)
         self._timing = timing or Timing()
         self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
         self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
@@ -141,7 +144,7 @@ class Refresher:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await _outlast(task)
+            await outlast(task)
             raise
 
     def _ended(self, account_id: str, task: asyncio.Task[CredentialError | None]) -> None:
@@ -151,11 +154,15 @@ class Refresher:
 
     async def _redeem(self, opened: OpenAccount, seen: Seen) -> CredentialError | None:
         """Claim and redeem. None: look again, there is a new token or somebody else was first."""
+        try:
+            opened = await self._discovery.complete(opened)
+        except DiscoveryFailed as failed:
+            return credential_error(failed.refusal, opened)
         source = next(iter(token_sources(opened, seen.token)), None)
         if source is None:
-            return _no_source(opened)
+            return await self._nothing_to_renew_with(opened, seen)
         try:
-            host = _host_of(source)
+            host = host_of(source)
         except UNBUILDABLE as error:
             return credential_error(of_unbuildable(error), opened)
         except NetError as error:
@@ -178,8 +185,14 @@ class Refresher:
         refusal = await redemption.run()
         return credential_error(refusal, opened) if refusal else None
 
+    async def _nothing_to_renew_with(self, opened: OpenAccount, seen: Seen) -> CredentialError:
+        if not opened.integration.by_consent:
+            return _no_source(opened)
+        await self._store.end(seen, NO_REFRESH_TOKEN)
+        return needs_reconnect(NO_REFRESH_TOKEN, opened)
 
-async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
+
+async def outlast(task: asyncio.Task[Any]) -> None:
     """Wait for a task to end, whatever else is cancelled meanwhile; its deadline is shorter than its lease."""
     while not task.done():
         try:
@@ -188,7 +201,8 @@ async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
             continue
 
 
-def _host_of(source: TokenSource) -> str:
+def host_of(source: TokenSource) -> str:
+    """The token endpoint's host. Raises UNBUILDABLE, NetError."""
     request = source.next_request(())
     assert request is not None, "a source begins with a request"
     return parse_target(request.url).authority

@@ -7,10 +7,12 @@ from auth.errors import ClientRefused, CredentialError, Misconfigured, NeedsReco
 from auth.token_error import ErrorClass, TokenReplyError
 from net.errors import NetError, Sent
 from net.redaction import LIVE_SECRETS
+from storage.accounts import NOT_CONNECTED
 
 STORED_LENGTH = 64
 HOST_BLOCKING = frozenset({429, 503})
 LOST_REPLY = "lost_reply"
+NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - the name of a cause
 
 _NET_CONFIGURATION = frozenset({"egress_denied", "invalid_request", "redirect_refused", "too_many_redirects"})
 
@@ -100,13 +102,20 @@ def credential_error(refusal: Refusal, opened: OpenAccount) -> CredentialError:
 def needs_reconnect(cause: str, opened: OpenAccount, detail: str = "") -> NeedsReconnect:
     """The account's grant is dead; who must do what depends on how it was got."""
     account = opened.account.name
+    told = _CAUSES.get(cause, f"the provider no longer accepts its grant ({cause})")
     return NeedsReconnect(
-        f"account {account!r}: the provider no longer accepts its grant ({cause}){detail}",
+        f"account {account!r}: {told}{detail}",
         action=f"connect it again: tieline accounts connect {account}"
         if opened.integration.by_consent
         else f"save its secrets again: tieline accounts set-secrets {account}",
         account=account,
     )
+
+
+_CAUSES = {
+    NOT_CONNECTED: "nobody has connected it yet",
+    NO_REFRESH_TOKEN: "its access token has ended, and the provider gave no refresh token to renew it with",
+}
 
 
 def _advice_on_configuration(refusal: Refusal, integration: str) -> str:

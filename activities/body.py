@@ -1,20 +1,26 @@
 """From a declared body to bytes and their media type."""
 
+import json
 import secrets
 from urllib.parse import urlencode
 
 import orjson
+from pydantic import JsonValue
 
 from definitions.operation import Body, FilePart, FormBody, JsonBody, MultipartBody, RawBody, TextBody
 
 
 def encode_body(body: Body | None) -> tuple[bytes, str | None]:
-    """The content and its `Content-Type`; JSON keeps the order of its members."""
+    """The content and its `Content-Type`; JSON keeps the order of its members.
+
+    Raises:
+        UnicodeError: a text holds half a character (a lone surrogate).
+    """
     match body:
         case None:
             return b"", None
         case JsonBody(value=value):
-            return orjson.dumps(value), "application/json"
+            return _json(value), "application/json"
         case FormBody(fields=fields):
             return urlencode(fields).encode(), "application/x-www-form-urlencoded"
         case TextBody(text=text, media_type=media_type):
@@ -23,6 +29,13 @@ def encode_body(body: Body | None) -> tuple[bytes, str | None]:
             return content, media_type
         case MultipartBody():
             return _multipart(body)
+
+
+def _json(value: JsonValue) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # a number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _multipart(body: MultipartBody) -> tuple[bytes, str]:
@@ -37,9 +50,7 @@ def _multipart(body: MultipartBody) -> tuple[bytes, str]:
 
 
 def _file_headers(file: FilePart) -> str:
-    return (
-        f'{_disposition(file.name)}; filename="{_quoted(file.filename)}"\r\nContent-Type: {_one_line(file.media_type)}'
-    )
+    return f'{_disposition(file.name)}; filename="{_quoted(file.filename)}"\r\nContent-Type: {file.media_type}'
 
 
 def _disposition(name: str) -> str:
@@ -49,9 +60,3 @@ def _disposition(name: str) -> str:
 def _quoted(value: str) -> str:
     """As browsers do (WHATWG HTML, multipart/form-data encoding algorithm)."""
     return value.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
-
-
-def _one_line(value: str) -> str:
-    if any(ord(character) < 32 for character in value):
-        raise ValueError("a media type may not contain control characters")
-    return value

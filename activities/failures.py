@@ -9,6 +9,7 @@ from datetime import timedelta
 from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
+from activities.scrubbing import scrub_text
 from auth.errors import CredentialError
 from definitions.operation import Delivery
 from definitions.run import Actor, Call, Failure, Verdict
@@ -26,6 +27,8 @@ FAILURE_TYPES = {
 }
 """Temporal keeps the type of a failure in clear: these words and no others."""
 
+_REDIRECTED = "look where the provider leads: correct base_url, or name the host in the integration's hosts"
+
 _ADVICE: dict[str, tuple[Actor, str]] = {
     "rate_limited": (Actor.PROVIDER, "nothing: it is sent again when the provider allows it"),
     "provider_busy": (Actor.PROVIDER, "nothing: it is sent again after a wait"),
@@ -40,16 +43,17 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
         Actor.USER,
         "the call was completed; raise max_bytes, or correct what is expected back",
     ),
+    "redirect_refused": (Actor.OPERATOR, _REDIRECTED),
+    "too_many_redirects": (Actor.OPERATOR, _REDIRECTED),
     "refused": (Actor.USER, "correct the operation: the provider's answer says what it did not accept"),
     "credential_refused": (Actor.OPERATOR, "renew the account's secrets: tieline accounts set-secrets ACCOUNT"),
-    "misconfigured": (Actor.OPERATOR, "correct the integration's definition and apply it again"),
 }
 _FALLBACK = (Actor.PROVIDER, "nothing: it is sent again after a wait")
 
 
 def refused_by_status(call: Call, reply: HttpReply, judgement: Judgement, wait: float | None, account: str) -> Failure:
     """The failure that an answer's status stands for."""
-    actor, action = _advice(judgement, call)
+    actor, action = _advice(judgement)
     unknown = "; whether it was performed is unknown" if judgement.verdict is Verdict.UNKNOWN else ""
     return Failure(
         verdict=_verdict(judgement),
@@ -66,7 +70,7 @@ def refused_by_status(call: Call, reply: HttpReply, judgement: Judgement, wait: 
 
 def without_answer(call: Call, error: NetError, judgement: Judgement, account: str) -> Failure:
     """The failure of a call that brought no usable answer."""
-    actor, action = _advice(judgement, call)
+    actor, action = _advice(judgement, error.code)
     unknown = "; it may have been performed" if judgement.verdict is Verdict.UNKNOWN else ""
     return Failure(
         verdict=_verdict(judgement),
@@ -94,6 +98,8 @@ def without_credential(call: Call, error: CredentialError) -> Failure:
 def failed(call: Call, category: str, message: str, account: str | None = None, status: int | None = None) -> Failure:
     """A final failure with a message of our own."""
     actor, action = _ADVICE.get(category, _FALLBACK)
+    if account is not None:
+        action = action.replace("ACCOUNT", account)
     return Failure(
         verdict=Verdict.FINAL,
         category=category,
@@ -131,11 +137,11 @@ def application_error(failure: Failure) -> ApplicationError:
     )
 
 
-def _advice(judgement: Judgement, call: Call) -> tuple[Actor, str]:
+def _advice(judgement: Judgement, code: str | None = None) -> tuple[Actor, str]:
+    """By the error's own code where that says more than the category."""
     if judgement.verdict is Verdict.UNKNOWN:
         return _ADVICE["outcome_unknown"]
-    actor, action = _ADVICE.get(judgement.category, _FALLBACK)
-    return actor, action.replace("ACCOUNT", f"(the account of {call.credential})")
+    return _ADVICE.get(code or judgement.category) or _ADVICE.get(judgement.category, _FALLBACK)
 
 
 def _verdict(judgement: Judgement) -> Verdict:
@@ -144,6 +150,6 @@ def _verdict(judgement: Judgement) -> Verdict:
 
 
 def _excerpt(reply: HttpReply) -> str | None:
-    # Twice the length is scrubbed, so that no secret is cut in two before it is recognised.
-    text = decode_text(reply.body[: 2 * EXCERPT_CHARACTERS], reply.header("content-type"))
-    return LIVE_SECRETS.scrub(text)[:EXCERPT_CHARACTERS] if text else None
+    # All of it is scrubbed before it is cut: a secret cut in two is not recognised.
+    text = decode_text(reply.body, reply.header("content-type"))
+    return scrub_text(text)[:EXCERPT_CHARACTERS] if text else None

@@ -118,8 +118,10 @@ class HttpActivities:
             raise CallFailed(interrupted(call, trace.sent, credential.account)) from None
 
     def _judge(self, call: Call, reply: HttpReply, credential: Credential, attempt: int) -> None:
-        limit = call.operation.give_up_after.total_seconds()
-        wait = retry_after(reply.headers, now=self._now(), limit=limit)
+        wait = None
+        if reply.status >= 400:
+            limit = call.operation.give_up_after.total_seconds()
+            wait = retry_after(reply.headers, now=self._now(), limit=limit)
         judgement = judge_status(
             reply.status,
             operation=call.operation,

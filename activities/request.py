@@ -1,16 +1,19 @@
 """From an operation and a credential to the one request that goes out."""
 
-from urllib.parse import urlsplit
+from collections.abc import Set
+from urllib.parse import parse_qsl, urlsplit
 
 from activities.body import encode_body
 from auth.credential import Credential
 from auth.placement import Draft, place
+from definitions.fields import Pairs
 from definitions.integration import Integration
-from definitions.operation import Delivery, Pairs
+from definitions.operation import Delivery, FormBody, HttpOperation, MultipartBody
 from definitions.placement import Place
 from definitions.run import Call
 from definitions.templates import Template
 from definitions.urls import build_url, render_url
+from net.errors import NetError
 from net.headers import CREDENTIAL_HEADERS, RESERVED, check_header
 from net.messages import Injected, OutboundRequest, TlsOptions
 
@@ -22,17 +25,17 @@ class RequestError(ValueError):
 
 
 def build_request(call: Call, credential: Credential) -> OutboundRequest:
-    """Put together base URL, constants, operation and credential; the caller's headers win over the constants.
+    """Put together base URL, constants, operation and credential; what the caller says wins over the constants.
 
     Raises:
-        RequestError, UrlError, TemplateError, PlacementError, NetError: the operation is at fault.
+        ValueError: the operation is at fault: RequestError, UrlError, TemplateError, PlacementError.
         CredentialError: a placement or a secret is.
     """
     operation, integration = call.operation, credential.integration
     texts = credential.texts()
-    constants = _rendered(integration.send.query, texts)
     base = render_url(integration.base_url, texts | _left_for_placements(integration))
-    url = build_url(base, operation.path, (*constants, *operation.query), allowed_hosts=integration.hosts)
+    query = (*_constant_query(operation, integration, texts), *operation.query)
+    url = build_url(base, operation.path, query, allowed_hosts=integration.hosts)
     draft = place(
         credential, Draft(url, _headers(call, integration, texts), operation.body, _constant_names(integration))
     )
@@ -53,15 +56,35 @@ def build_request(call: Call, credential: Credential) -> OutboundRequest:
 
 
 def _headers(call: Call, integration: Integration, texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    for name, value in call.operation.headers:
+    operation = call.operation
+    for name, value in operation.headers:
         _check_own(name, value)
-    own = {name.lower() for name, _ in call.operation.headers}
-    constants = [pair for pair in _rendered(integration.send.headers, texts) if pair[0].lower() not in own]
-    return (USER_AGENT, *constants, *call.operation.headers, *_key(call, integration))
+    taken = {name.lower() for name, _ in operation.headers}
+    if isinstance(operation.body, FormBody | MultipartBody):
+        if "content-type" in taken:
+            raise RequestError("a form or multipart body brings its own Content-Type: leave the header out")
+        taken.add("content-type")
+    added = (USER_AGENT, *_rendered(integration.send.headers, texts), *_key(call, integration))
+    return (*_without(added, taken), *operation.headers)
+
+
+def _without(pairs: Pairs, taken: Set[str]) -> Pairs:
+    return tuple(pair for pair in pairs if pair[0].lower() not in taken)
+
+
+def _constant_query(operation: HttpOperation, integration: Integration, texts: dict[str, str]) -> Pairs:
+    if not integration.send.query:
+        return ()
+    in_path = parse_qsl(operation.path.partition("?")[2], keep_blank_values=True)
+    taken = {name for name, _ in (*operation.query, *in_path)}
+    return tuple(pair for pair in _rendered(integration.send.query, texts) if pair[0] not in taken)
 
 
 def _check_own(name: str, value: str) -> None:
-    check_header(name, value)
+    try:
+        check_header(name, value)
+    except NetError as error:
+        raise RequestError(str(error)) from None
     if name.lower() in RESERVED:
         raise RequestError(f"header {name} belongs to the connection: an operation may not set it")
     if name.lower() in CREDENTIAL_HEADERS:

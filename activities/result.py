@@ -4,13 +4,15 @@ import base64
 from typing import Any, Literal
 
 import jmespath
+import orjson
 from jmespath.exceptions import JMESPathError
 from pydantic import JsonValue
 
-from definitions.operation import HttpOperation
+from activities.scrubbing import scrub_text
+from definitions.operation import HttpOperation, check_json
 from definitions.run import CallResult
 from net.messages import HttpReply
-from net.redaction import LIVE_SECRETS
+from net.redaction import LIVE_SECRETS, MASK
 from net.text import UnusableBody, decode_text, parse_json
 
 KEPT_HEADERS = frozenset(
@@ -61,12 +63,32 @@ def _read(reply: HttpReply) -> tuple[JsonValue, Encoding]:
         return None, "none"
     media_type = (reply.header("content-type") or "").partition(";")[0].strip().lower()
     if media_type == "application/json" or media_type.endswith("+json"):
-        parsed: JsonValue = parse_json(LIVE_SECRETS.scrub_bytes(reply.body))  # type: ignore[assignment]
-        return parsed, "json"
+        parsed: JsonValue = parse_json(reply.body)  # type: ignore[assignment]
+        return _scrubbed(parsed), "json"
     text = decode_text(reply.body, reply.header("content-type"))
     if text is None:
-        return base64.b64encode(reply.body).decode(), "base64"
-    return LIVE_SECRETS.scrub(text), "text"
+        return base64.b64encode(LIVE_SECRETS.scrub_bytes(reply.body)).decode(), "base64"
+    return scrub_text(text), "text"
+
+
+def _scrubbed(body: JsonValue) -> JsonValue:
+    """Scrubbed by value, since writers escape alike characters differently, `+` as `\\u002B`; and it stays JSON."""
+    once = orjson.dumps(body)
+    return body if LIVE_SECRETS.scrub_bytes(once) is once else _scrubbed_value(body)
+
+
+def _scrubbed_value(value: JsonValue) -> JsonValue:
+    match value:
+        case str():
+            return LIVE_SECRETS.scrub(value)
+        case list():
+            return [_scrubbed_value(item) for item in value]
+        case dict():
+            return {LIVE_SECRETS.scrub(name): _scrubbed_value(item) for name, item in value.items()}
+        case bool() | None:
+            return value
+    text = orjson.dumps(value)
+    return value if LIVE_SECRETS.scrub_bytes(text) is text else MASK
 
 
 def _extract(body: JsonValue, encoding: Encoding, expression: str) -> JsonValue:
@@ -74,7 +96,9 @@ def _extract(body: JsonValue, encoding: Encoding, expression: str) -> JsonValue:
         raise UnusableBody(f"extract needs a JSON answer, this one is {encoding}")
     try:
         found: JsonValue = jmespath.search(expression, body)
-    except JMESPathError:
+        check_json(found)
+    except (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        # jmespath lets errors of Python through, such as a comparison of text with a number
         raise UnusableBody("the extract expression does not fit the answer") from None
     return found
 

@@ -29,7 +29,13 @@ def authorization_url(opened: OpenAccount, redirect_uri: str, state: str, verifi
         {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"} if verifier else {}
     )
     query = prepare_grant_uri(
-        "", needed(texts, "client_id"), "code", redirect_uri=redirect_uri, state=state, **scope_param(auth), **proof
+        "",
+        needed(texts, "client_id"),
+        "code",
+        redirect_uri=redirect_uri,
+        state=state,
+        **scope_param(auth, opened),
+        **proof,
     )
     params: dict[str, str] = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
     params |= render_all(stage.params, texts)

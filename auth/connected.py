@@ -1,9 +1,11 @@
 """What a connect brought, told plainly: also what it did not bring, and when that will matter."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from auth.credential import OpenAccount
+from auth.oauth2_sources import scopes
 from auth.token_reply import TokenReply
 from definitions.auth import OAuth2Auth
 
@@ -43,13 +45,16 @@ class Connected:
 def connected(opened: OpenAccount, auth: OAuth2Auth, reply: TokenReply) -> Connected:
     """The outcome of a reply that was put in force."""
     return Connected(
-        opened.account.name, reply.refresh_token is not None, reply.expires_at, _not_granted(auth, reply.scope)
+        opened.account.name,
+        reply.refresh_token is not None,
+        reply.expires_at,
+        _not_granted(auth, scopes(auth, opened), reply.scope),
     )
 
 
-def _not_granted(auth: OAuth2Auth, scope: str | None) -> tuple[str, ...]:
+def _not_granted(auth: OAuth2Auth, asked: Sequence[str], scope: str | None) -> tuple[str, ...]:
     """RFC 6749 §5.1: a reply without a scope grants what was asked for."""
     if scope is None:
         return ()
     granted = set(scope.replace(auth.scope_separator, " ").replace(",", " ").split())
-    return tuple(name for name in auth.scopes if name not in granted)
+    return tuple(name for name in asked if name not in granted)

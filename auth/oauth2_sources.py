@@ -32,7 +32,9 @@ class ClientCredentials:
         """One request, one reply."""
         if replies:
             return None
-        return oauth2_request(self.opened, self.auth, {"grant_type": "client_credentials"} | scope_param(self.auth))
+        return oauth2_request(
+            self.opened, self.auth, {"grant_type": "client_credentials"} | scope_param(self.auth, self.opened)
+        )
 
     def read(self, replies: Sequence[RawReply]) -> TokenReply:
         """The reply of RFC 6749 §5.1."""
@@ -54,7 +56,9 @@ class JwtBearerGrant:
             return None
         assertion = sign_grant(self.auth, self.opened.texts(), _token_url(self.auth, self.opened))
         return oauth2_request(
-            self.opened, self.auth, {"grant_type": JWT_BEARER, "assertion": assertion} | scope_param(self.auth)
+            self.opened,
+            self.auth,
+            {"grant_type": JWT_BEARER, "assertion": assertion} | scope_param(self.auth, self.opened),
         )
 
     def read(self, replies: Sequence[RawReply]) -> TokenReply:
@@ -148,9 +152,16 @@ def oauth2_request(
     return _encoded(opened, stage, fields, {**render_all(stage.headers, texts), **proof.headers})
 
 
-def scope_param(auth: OAuth2Auth) -> dict[str, str]:
+def scope_param(auth: OAuth2Auth, opened: OpenAccount) -> dict[str, str]:
     """`scope`, when the definition names any."""
-    return {"scope": auth.scope_separator.join(auth.scopes)} if auth.scopes else {}
+    asked = scopes(auth, opened)
+    return {"scope": auth.scope_separator.join(asked)} if asked else {}
+
+
+def scopes(auth: OAuth2Auth, opened: OpenAccount) -> list[str]:
+    """What is asked for, filled for this account."""
+    texts = opened.texts()
+    return [Template.parse(scope).render(texts) for scope in auth.scopes]
 
 
 def read_reply(auth: OAuth2Auth, replies: Sequence[RawReply]) -> TokenReply:

@@ -3,7 +3,7 @@
 import base64
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -156,8 +156,10 @@ class CredentialResolver:
         shared = await self._vault.get_all(connection, INTEGRATION_SECRETS, integration.key)
         own = await self._vault.get_all(connection, ACCOUNT_SECRETS, account.id)
         _watch_for(integration, {**shared, **own})
-        defaults = {name: field.default for name, field in integration.parameters.items() if field.default is not None}
-        return OpenAccount(account, integration, {**defaults, **account.parameters}, {**shared, **own})
+        parameters = integration.parameter_values(account.parameters)
+        if unfit := integration.unfit_parameters(parameters):
+            raise _unfit(account.name, integration.key, unfit)
+        return OpenAccount(account, integration, parameters, {**shared, **own})
 
     async def _credential(self, opened: OpenAccount, rejected_version: int | None = None) -> tuple[Credential, float]:
         """The credential, and for how many seconds it may be kept."""
@@ -174,6 +176,16 @@ class CredentialResolver:
         values = {**opened.secrets, **{name: Secret(value) for name, value in secret.items()}}
         values["token"] = Secret(state.token)
         return _made(opened, {**opened.parameters, **plain}, values, state), _seconds_kept(state)
+
+
+def _unfit(account: str, integration: str, names: Sequence[str]) -> Misconfigured:
+    """A token follows the host, so a pattern that was narrowed counts for accounts that were there before."""
+    told = ", ".join(sorted(names))
+    return Misconfigured(
+        f"parameter {told} of account {account!r} does not match the pattern that integration {integration!r} has now",
+        account=account,
+        action=f"create the account again with another {told}, or correct the pattern and apply it",
+    )
 
 
 def _made(

@@ -8,14 +8,14 @@ import typer
 
 from cli.arguments import parameters
 from cli.errors import CliError, Status
-from cli.output import Output, OutputOption, Printer
+from cli.output import Output, OutputOption, Printer, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
 from cli.session import with_stores
 
 if TYPE_CHECKING:
     from definitions.integration import Integration
     from runtime.account_test import Outcome
-    from runtime.assembly import Stores
+    from runtime.stores import Stores
     from storage.accounts import Account
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
@@ -66,7 +66,7 @@ def create(
         return
     printer.line(f"account {name}: created for integration {integration}")
     if model.test:
-        printer.note(f"Does it work? tieline accounts test {name}")
+        note(f"Does it work? tieline accounts test {name}")
 
 
 def list_accounts(output: OutputOption = Output.TABLE) -> None:
@@ -176,7 +176,8 @@ def delete(
 def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise CliError(f"deleting account {name!r} destroys its secrets: say --yes")
-    typer.confirm(f"Delete account {name} and its secrets?", abort=True, err=True)
+    if not typer.confirm(f"Delete account {name} and its secrets?", err=True):
+        raise CliError(f"account {name} was not deleted", Status.FAILED)
 
 
 async def _refuse_taken(stores: "Stores", name: str) -> None:

@@ -1,6 +1,7 @@
 """The `tieline` program: all verbs in one place, and how each of them ends."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -8,8 +9,9 @@ from typing import Annotated
 import typer
 
 from cli import accounts, call, definitions, keys, profiles, runs, server
-from cli.errors import Status, debug_trace, explain
+from cli.errors import Complaint, Status, debug_trace, explain
 from cli.output import complain
+from cli.streams import prepare
 
 HELP = """Durable, authenticated calls to other people's systems.
 
@@ -31,6 +33,7 @@ def build() -> typer.Typer:
 
 def run(arguments: Sequence[str]) -> int:
     """Do what the arguments say; returns the exit status. Raises nothing."""
+    prepare()
     command = typer.main.get_command(build())
     try:
         result = command.main(list(arguments) or ["--help"], prog_name="tieline", standalone_mode=False)
@@ -42,8 +45,16 @@ def run(arguments: Sequence[str]) -> int:
         if trace:
             print(trace, file=sys.stderr)
         complaint = explain(error)
-        complain(complaint, as_json=_wants_json(arguments))
+        _tell(complaint, as_json=_wants_json(arguments))
         return complaint.status
+
+
+def _tell(complaint: Complaint, *, as_json: bool) -> None:
+    try:
+        complain(complaint, as_json=as_json)
+    except OSError:  # standard output is what failed
+        with contextlib.suppress(OSError):
+            complain(complaint, as_json=False)
 
 
 def _root(

@@ -72,6 +72,12 @@ def json_value(option: str, text: str) -> Any:
         raise CliError(f"{option}: {error}") from None
 
 
+def refuse_two_of_stdin(items: Sequence[str]) -> None:
+    """Standard input can be read once; a second reader would get nothing."""
+    if sum(item.endswith("=@-") for item in items) > 1:
+        raise CliError("--file: standard input (@-) can be one file only")
+
+
 def file_part(item: str) -> dict[str, object]:
     """One `NAME=@PATH` as a part of a multipart body."""
     name, path = _pair("--file", item)
@@ -114,7 +120,11 @@ def moment(option: str, text: str, now: datetime) -> datetime:
 def validation_fault(error: "ValidationError", options: dict[str, str]) -> CliError:
     """What a model did not accept, in the words of the command line; `options` names the option of each field."""
     lines = []
-    for fault in error.errors(include_input=False, include_url=False):
+    faults = error.errors(include_input=False, include_url=False)
+    at_fault = {fault["loc"][0] for fault in faults if len(fault["loc"]) > 1}
+    for fault in faults:
+        if fault["type"] == "too_short" and fault["loc"] and fault["loc"][0] in at_fault:
+            continue  # pydantic leaves the items at fault out and then misses them
         field = str(fault["loc"][0]) if fault["loc"] else ""
         lines.append(f"{options.get(field, field)}: {_reason(fault)}")
     return CliError("\n".join(dict.fromkeys(lines)))

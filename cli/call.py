@@ -1,21 +1,20 @@
 """`tieline call`: one operation as a durable run."""
 
-import base64
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.answer import print_result
 from cli.errors import CliError
 from cli.operation import BodyOptions, build_operation
-from cli.output import Output, OutputOption, Printer, dumps, printable
+from cli.output import Output, OutputOption, Printer, note
 from cli.session import Session, with_runs
-from cli.waiting import wait_for
+from cli.waiting import WaitOption, wait_for
 
 if TYPE_CHECKING:
     from definitions.operation import HttpOperation
     from definitions.refs import CredentialRef
-    from definitions.run import CallResult, RunResult
+    from definitions.run import RunResult
     from runtime.runs import Started
 
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", envvar="TIELINE_PROFILE", help="The environment.")]
@@ -27,10 +26,13 @@ def register(app: typer.Typer) -> None:
 
 
 def call(
-    adapter: Annotated[str, typer.Argument(help="The adapter, as the profile names it.")],
-    method: Annotated[str, typer.Argument(help="GET, POST, …")],
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter, as the profile names it.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, …")],
     path: Annotated[
-        str, typer.Argument(help="Relative to the base URL, or a URL of an allowed host; may hold a ?query.")
+        str,
+        typer.Argument(
+            metavar="PATH", help="Relative to the base URL, or a URL of an allowed host; may hold a ?query."
+        ),
     ],
     profile: ProfileOption = "dev",
     subject: Annotated[
@@ -55,7 +57,7 @@ def call(
     on_failure: Annotated[str | None, typer.Option(metavar="fail|park", help="On a final error.")] = None,
     max_bytes: Annotated[int | None, typer.Option(min=1, help="Largest answer.", show_default="1048576")] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the run's id at once.")] = False,
-    wait: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer; exit status 4.")] = None,
+    wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Call somebody else's API through an adapter; retried while that is safe, never sent twice when it is not."""
@@ -84,15 +86,14 @@ def call(
         started = await _start(session, operation, credential, key)
         if no_wait:
             return started, None
-        if not printer.json:
-            printer.note(_told(started))
+        note(_told(started))
         return started, await wait_for(session.runs, started.id, wait)
 
     started, result = with_runs(go)
     if result is None:
         _print_started(printer, started)
     else:
-        _print_result(printer, started, result)
+        print_result(printer, started.id, result, duplicate=started.duplicate)
 
 
 async def _start(
@@ -114,42 +115,4 @@ def _print_started(printer: Printer, started: "Started") -> None:
         printer.document({"run": started.id, "duplicate": started.duplicate})
         return
     printer.line(started.id)
-    printer.note(f"{started.summary}: started; follow it with tieline runs show {started.id}")
-
-
-def _print_result(printer: Printer, started: "Started", result: "RunResult") -> None:
-    if printer.json:
-        printer.document({"run": started.id, "duplicate": started.duplicate, **result.model_dump(mode="json")})
-        return
-    if result.call is None:
-        assert result.decision is not None, "a run ends with an answer or with a decision"
-        printer.note(f"skipped by {result.decision.who}: {result.decision.why}")
-        print(dumps(result.decision.value))
-        return
-    _print_answer(printer, result.call)
-
-
-def _print_answer(printer: Printer, answer: "CallResult") -> None:
-    attempts = f", attempt {answer.attempt}" if answer.attempt > 1 else ""
-    printer.note(f"{answer.status} through account {answer.account}{attempts}, {answer.bytes} bytes")
-    for note in answer.notes:
-        printer.note(note)
-    match answer.encoding:
-        case "json":
-            print(_coloured(answer.body))
-        case "text":
-            printer.line(str(answer.body).removesuffix("\n"))
-        case "base64":
-            _print_bytes(printer, base64.b64decode(str(answer.body)), answer.headers.get("content-type", "bytes"))
-
-
-def _print_bytes(printer: Printer, content: bytes, media_type: str) -> None:
-    if sys.stdout.isatty():
-        printer.note(f"the answer is {media_type}, not text: redirect the output into a file to keep it")
-        return
-    sys.stdout.buffer.write(content)
-
-
-def _coloured(value: Any) -> str:
-    """JSON, its control characters escaped as JSON does."""
-    return printable(dumps(value))
+    note(f"{started.summary}: started; its answer: tieline runs result {started.id}")

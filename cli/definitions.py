@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.errors import CliError
-from cli.output import Output, OutputOption, Printer, dumps
+from cli.output import Output, OutputOption, Printer, dumps, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
 from cli.session import with_stores
 
 if TYPE_CHECKING:
     from definitions.integration import Integration
     from definitions.loading import Document
-    from runtime.assembly import Stores
+    from runtime.stores import Stores
     from storage.definitions import Change
 
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")]
 PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="YAML files, or folders of them.")]
 
 
@@ -96,13 +97,24 @@ def list_integrations(output: OutputOption = Output.TABLE) -> None:
 
 
 def show(
-    key: Annotated[str, typer.Argument(help="The integration's key.")], output: OutputOption = Output.TABLE
+    key: KeyArgument,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Show an integration as it is published, and what an account of it needs."""
-    integration = with_stores(lambda stores: stores.definitions.integration(key))
+
+    async def look(stores: "Stores") -> "tuple[Integration, list[str]]":
+        from storage.vault_records import INTEGRATION_SECRETS, stored_fields
+
+        async with stores.database.read() as connection:
+            shared = await stored_fields(connection, INTEGRATION_SECRETS, key)
+        return await stores.definitions.integration(key), sorted(shared)
+
+    integration, shared = with_stores(look)
     printer = Printer(output)
     if printer.json:
-        printer.document(integration.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        document = integration.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        secrets = [{"name": name, "optional": field.optional} for name, field in _secrets(integration)]
+        printer.document({"definition": document, "secrets": secrets, "shared_secrets": shared})
         return
     printer.fields(
         {
@@ -112,6 +124,7 @@ def show(
             "auth": integration.auth.type,
             "parameters": list(integration.parameters),
             "secrets": [name + (" (optional)" if field.optional else "") for name, field in _secrets(integration)],
+            "shared by all accounts": shared,
             "placed in": [f"{place.in_} {place.name}" for place in integration.auth.place],
             "test": f"{integration.test.method} {integration.test.path}" if integration.test else "none declared",
         }
@@ -119,25 +132,23 @@ def show(
 
 
 def set_secrets(
-    key: Annotated[str, typer.Argument(help="The integration's key.")],
+    key: KeyArgument,
     secret: SecretsOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Store secrets for all accounts of an integration: its OAuth client. An account's own go before them."""
-
-    async def store(stores: "Stores") -> list[str]:
-        integration = await stores.definitions.integration(key)
-        owner, fields = f"integration {key!r}", integration.secret_fields()
-        values = read_secrets(secret, fields, owner) or ask_for(required(fields), owner)
-        await stores.accounts.set_integration_secrets(key, values)
-        return sorted(values)
-
-    stored = with_stores(store)
+    # Asked for outside of any event loop, which would keep Ctrl-C from whoever is asked.
+    fields = with_stores(lambda stores: stores.definitions.integration(key)).secret_fields()
+    owner = f"integration {key!r}"
+    secrets = read_secrets(secret, fields, owner) or ask_for(required(fields), owner)
+    if not secrets:
+        raise CliError(f"{owner} has no secrets: its authentication needs none")
+    with_stores(lambda stores: stores.accounts.set_integration_secrets(key, secrets))
     printer = Printer(output)
     if printer.json:
-        printer.document({"integration": key, "stored": stored})
+        printer.document({"integration": key, "stored": sorted(secrets)})
     else:
-        printer.line(f"integration {key}: stored {', '.join(stored)}")
+        printer.line(f"integration {key}: stored {', '.join(sorted(secrets))}, for all its accounts")
 
 
 def _load(paths: list[Path]) -> "list[Document]":
@@ -146,12 +157,23 @@ def _load(paths: list[Path]) -> "list[Document]":
     try:
         documents = load_paths(paths)
     except UnicodeDecodeError as error:
-        raise CliError(f"a file is not UTF-8 text (byte {error.start})") from None
+        raise CliError(f"{_undecodable(paths)} is not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise CliError(f"{error.filename}: {error.strerror}" if error.strerror else str(error)) from None
     if not documents:
         raise CliError(f"there is no definition in {', '.join(map(str, paths))}: expected *.yaml files")
     return documents
+
+
+def _undecodable(paths: list[Path]) -> Path | str:
+    """Which of the files it is: the error itself does not say."""
+    for path in paths:
+        for file in sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]:
+            try:
+                file.read_bytes().decode()
+            except UnicodeDecodeError:
+                return file
+    return "a file"
 
 
 def _print_change(printer: Printer, change: "Change", *, dry_run: bool) -> None:
@@ -161,7 +183,7 @@ def _print_change(printer: Printer, change: "Change", *, dry_run: bool) -> None:
         for line in change.diff.splitlines():
             printer.line(f"  {line}")
     for warning in change.warnings:
-        printer.note(f"warning: {change.kind} {change.key}: {warning}")
+        note(f"warning: {change.kind} {change.key}: {warning}")
 
 
 def _as_json(change: "Change") -> dict[str, Any]:

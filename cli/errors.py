@@ -1,5 +1,6 @@
 """How an error reaches the person at the terminal: one message, and the status that a script can rely on."""
 
+import errno
 import os
 import sys
 import traceback
@@ -46,11 +47,16 @@ class Complaint:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 STATUS_OF = {
     "runtime.settings.SettingsError": Status.BAD_USE,
     "runtime.runs.RunNotFound": Status.BAD_USE,
     "runtime.runs.KeyConflict": Status.BAD_USE,
     "runtime.runs.NotWaiting": Status.BAD_USE,
+    "runtime.runs.HasEnded": Status.BAD_USE,
+    "runtime.runs.NoWorker": Status.UNREACHABLE,
+    "runtime.run_ids.AmbiguousRun": Status.BAD_USE,
     "runtime.runs.RunError": Status.FAILED,
     "runtime.health.HealthAddressTaken": Status.BAD_USE,
     "runtime.telemetry.MetricsAddressUnusable": Status.BAD_USE,
@@ -82,6 +88,9 @@ def explain(error: BaseException) -> Complaint:
         return Complaint(_usage(error), Status.BAD_USE)
     if isinstance(error, (KeyboardInterrupt, typer.Abort, CancelledError)):
         return Complaint("interrupted", Status.INTERRUPTED)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = error.filename or "in the data folder, or where the output goes"
+        return Complaint(f"{error.strerror}: {where}", Status.FAILED)
     for name in _names(error):
         if name in SPECIAL:
             return SPECIAL[name](error)
@@ -94,8 +103,8 @@ def explain(error: BaseException) -> Complaint:
 
 
 def debug_trace(error: BaseException) -> str | None:
-    """The traceback, scrubbed, when TIELINE_DEBUG asks for it."""
-    if os.environ.get("TIELINE_DEBUG", "") in ("", "0"):
+    """The traceback, scrubbed, when TIELINE_DEBUG asks for it; none of bad usage, whose text repeats the arguments."""
+    if os.environ.get("TIELINE_DEBUG", "") in ("", "0") or isinstance(error, typer.TyperException):
         return None
     return scrub("".join(traceback.format_exception(error)))
 
@@ -154,6 +163,9 @@ def _definitions(error: Any) -> Complaint:
 
 def _rpc(error: Any) -> Complaint:
     status = error.status.name
+    if status == "NOT_FOUND" and "Namespace" in error.message:
+        message = f"Temporal: {error.message} Create it there, or correct TIELINE_TEMPORAL_NAMESPACE"
+        return Complaint(message, Status.BAD_USE)
     if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
         message = f"Temporal does not answer ({status.lower()}): is it running? tieline doctor"
         return Complaint(message, Status.UNREACHABLE)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.errors import CliError, Status
-from cli.output import Output, OutputOption, Printer
+from cli.output import Output, OutputOption, Printer, note
 from cli.session import with_stores
 
 if TYPE_CHECKING:
     from auth.vault import Rotation
-    from runtime.assembly import Stores
+    from runtime.stores import Stores
 
 
 def register(app: typer.Typer) -> None:
@@ -64,12 +64,12 @@ def rotate(output: OutputOption = Output.TABLE) -> int:
     else:
         printer.line(f"key {rotation.key}: {rotation.rewrapped} records are wrapped with it now")
         for record in rotation.unreadable:
-            printer.note(f"stored secret {record} cannot be read: restore its key, or save it again")
+            note(f"stored secret {record} cannot be read: restore its key, or save it again")
     return Status.FAILED if rotation.unreadable else Status.DONE
 
 
 def drop(
-    key: Annotated[str, typer.Argument(help="The key's id: tieline keys list.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id: tieline keys list.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -77,7 +77,8 @@ def drop(
     if not yes:
         if not sys.stdin.isatty():
             raise CliError(f"runs whose histories were written with key {key!r} become unreadable: say --yes")
-        typer.confirm(f"Drop key {key}? Runs whose histories were written with it become unreadable", abort=True)
+        if not typer.confirm(f"Drop key {key}? Runs whose histories were written with it become unreadable", err=True):
+            raise CliError(f"key {key} was not dropped", Status.FAILED)
 
     async def take_out(stores: "Stores") -> None:
         async with stores.vault.without(key):

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.arguments import content, file_part, json_value, pairs, split_path, text_content, validation_fault
+from cli.arguments import (
+    content,
+    file_part,
+    json_value,
+    pairs,
+    refuse_two_of_stdin,
+    split_path,
+    text_content,
+    validation_fault,
+)
 from cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -98,6 +107,7 @@ def _form(options: BodyOptions) -> dict[str, Any]:
     fields = pairs("--form", options.form)
     if not options.file:
         return {"type": "form", "fields": fields}
+    refuse_two_of_stdin(options.file)
     return {"type": "multipart", "fields": fields, "files": [file_part(item) for item in options.file]}
 
 

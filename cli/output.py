@@ -1,8 +1,10 @@
 """What commands print: tables and lines for people, one JSON document for programs.
 
-Results go to standard output; progress, warnings and errors to standard error.
+Results go to standard output; progress, warnings and errors to standard error. With `--output json` an error is the
+document: standard output holds exactly one, however the command ends.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.errors import Complaint
+from cli.streams import takes_unicode
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -43,9 +46,12 @@ class Printer:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
         """Rows under headings, or a sentence when there are none."""
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        # Folded where a terminal is too narrow: half of a name cannot be copied.
+        table = Table(
+            *(Column(name, overflow="fold") for name in columns), box=None, header_style="bold", pad_edge=False
+        )
         for row in rows:
             table.add_row(*[_cell(cell) for cell in row])
         if table.row_count:
@@ -55,9 +61,9 @@ class Printer:
 
     def fields(self, values: Mapping[str, object]) -> None:
         """Names and values, one a line; what is empty is left out."""
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table(box=None, show_header=False, pad_edge=False)
+        table = Table("", Column(overflow="fold"), box=None, show_header=False, pad_edge=False)
         for name, value in values.items():
             if value not in (None, "", [], {}):
                 table.add_row(name, _cell(value))
@@ -67,14 +73,26 @@ class Printer:
         """One line of text, as it is."""
         print(printable(text, sys.stdout), flush=True)
 
-    def note(self, text: str) -> None:
-        """Something beside the result: to standard error."""
-        print(printable(text, sys.stderr), file=sys.stderr)
+
+def note(text: str) -> None:
+    """Something beside the result: to standard error."""
+    print(printable(text, sys.stderr), file=sys.stderr)
+
+
+@functools.cache
+def note_once(text: str) -> None:
+    """A note that a process need not repeat."""
+    note(text)
 
 
 def dumps(value: Any) -> str:
-    """JSON as people read it, in UTF-8."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    """JSON as people read it, escaped where standard output could not take it."""
+    return json.dumps(value, indent=2, ensure_ascii=not takes_unicode(), default=_plain)
+
+
+def at_terminal() -> bool:
+    """Whether a person reads standard output as it comes."""
+    return sys.stdout.isatty()
 
 
 def console(stream: IO[str]) -> "Console":
@@ -98,10 +116,10 @@ def show(renderable: "RenderableType") -> None:
 
 
 def complain(complaint: Complaint, *, as_json: bool) -> None:
-    """Tell an error, on standard error."""
+    """Tell an error: on standard error, or as the JSON document of the command."""
     if as_json:
         error = {"message": complaint.message, "exit_status": int(complaint.status), **complaint.details}
-        print(dumps({"error": error}), file=sys.stderr)
+        print(dumps({"error": error}), flush=True)
     elif complaint.message:
         print(printable(f"error: {complaint.message}", sys.stderr), file=sys.stderr)
 

@@ -11,17 +11,22 @@ from cli.session import with_stores
 
 if TYPE_CHECKING:
     from definitions.profile import Binding, Profile
-    from runtime.assembly import Stores
+    from runtime.stores import Stores
 
-Edit = Callable[[dict[str, Any]], None]
+Edit = Callable[[dict[str, Any]], object]
 
 ProfileArgument = Annotated[str, typer.Argument(metavar="PROFILE", help="Such as dev, qa or production.")]
+
+AdapterArgument = Annotated[
+    str, typer.Argument(metavar="ADAPTER", help="The name under which apps use the integration.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     group = typer.Typer(help="Bind adapters to accounts, per environment.", no_args_is_help=True)
     group.command("set")(bind)
+    group.command("unset")(unbind)
     group.command("set-variable")(set_variable)
     group.command("list")(list_profiles)
     group.command("show")(show)
@@ -30,8 +35,8 @@ def register(app: typer.Typer) -> None:
 
 def bind(
     profile: ProfileArgument,
-    adapter: Annotated[str, typer.Argument(help="The name under which apps use the integration.")],
-    account: Annotated[str, typer.Argument(help="The connected account.")],
+    adapter: AdapterArgument,
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The connected account.")],
     subject: Annotated[str | None, typer.Option(help="Bind for this end user of the app only.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -60,10 +65,46 @@ def bind(
     printer.line(f"profile {profile}: adapter {adapter} uses account {account}{whose}{created}")
 
 
+def unbind(
+    profile: ProfileArgument,
+    adapter: AdapterArgument,
+    subject: Annotated[str | None, typer.Option(help="Forget the account of this end user only.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Take an adapter out of a profile, or one end user's account."""
+
+    async def go(stores: "Stores") -> None:
+        found = await stores.definitions.profile(profile)
+        if adapter not in found.adapters:
+            from auth.errors import suggestion
+
+            raise CliError(f"profile {profile!r} has no adapter {adapter!r}.{suggestion(adapter, found.adapters)}")
+        if subject is None:
+            await _edited(stores, profile, lambda data: data["adapters"].pop(adapter))
+        else:
+            await _forget(stores, profile, adapter, subject)
+
+    with_stores(go)
+    printer = Printer(output)
+    if printer.json:
+        printer.document({"profile": profile, "adapter": adapter, "subject": subject, "action": "removed"})
+    else:
+        printer.line(f"profile {profile}: adapter {adapter} is bound no more" + (f" for {subject}" if subject else ""))
+
+
+async def _forget(stores: "Stores", profile: str, adapter: str, subject: str) -> None:
+    from storage.bindings import account_of_subject, unbind_subject
+
+    async with stores.database.write() as connection:
+        if await account_of_subject(connection, profile, adapter, subject) is None:
+            raise CliError(f"profile {profile!r}, adapter {adapter!r}: subject {subject!r} has no account")
+        await unbind_subject(connection, profile, adapter, subject)
+
+
 def set_variable(
     profile: ProfileArgument,
-    name: Annotated[str, typer.Argument()],
-    value: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    value: Annotated[str, typer.Argument(metavar="VALUE")],
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Set a variable of a profile; variables are not secret."""

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.answer import print_result
 from cli.arguments import json_value, moment
 from cli.errors import CliError
-from cli.output import Output, OutputOption, Printer, ago
+from cli.output import Output, OutputOption, Printer, ago, at_terminal
 from cli.session import Session, with_runs
-from cli.waiting import waits_because
+from cli.waiting import WaitOption, hints, wait_for
 
 if TYPE_CHECKING:
-    from definitions.run import Decision
+    from definitions.run import Decision, RunResult
     from runtime.history import Step
     from runtime.runs import RunFilter, RunSummary
 
 ACTIONS = ("retry", "skip", "fail")
+
+SHORT = len("run-") + 12
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or enough of its beginning.")]
 
@@ -28,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="List, read, decide about and cancel runs.", no_args_is_help=True)
     group.command("list")(list_runs)
     group.command("show")(show)
+    group.command("result")(result)
     group.command("decide")(decide)
     group.command("cancel")(cancel)
     app.add_typer(group, name="runs")
@@ -43,7 +47,7 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs: those under way first, then those that have ended, the newest first."""
     now = datetime.now(UTC)
     which = _filter(state, adapter, profile, definition, since, until, now)
 
@@ -55,22 +59,36 @@ def list_runs(
     if printer.json:
         printer.document([as_json(run) for run in runs])
         return
-    rows = [(run.id, run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago") for run in runs]
+    rows = [
+        (shown_id(run.id), run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago") for run in runs
+    ]
     printer.table(("RUN", "STATE", "WHAT", "STARTED"), rows, empty="No run fits. Start one: tieline call --help")
 
 
 def show(run: RunArgument, output: OutputOption = Output.TABLE) -> None:
     """Show a run and its history."""
 
-    async def look(session: Session) -> "tuple[RunSummary, Sequence[Step]]":
-        return await session.runs.show(await full_id(session, run))
+    async def look(session: Session) -> "tuple[RunSummary, Sequence[Step], list[str]]":
+        summary, steps = await session.runs.show(await full_id(session, run))
+        return summary, steps, await hints(session.runs, summary, steps)
 
-    summary, steps = with_runs(look)
+    summary, steps, because = with_runs(look)
     printer = Printer(output)
     if printer.json:
         printer.document({**as_json(summary), "history": [_step_as_json(step) for step in steps]})
         return
-    _print_run(printer, summary, steps)
+    _print_run(printer, summary, steps, because)
+
+
+def result(run: RunArgument, wait: WaitOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Print what a run returned, as `call` does; waits for one that has not ended."""
+
+    async def look(session: Session) -> "tuple[str, RunResult]":
+        run_id = await full_id(session, run)
+        return run_id, await wait_for(session.runs, run_id, wait)
+
+    run_id, returned = with_runs(look)
+    print_result(Printer(output), run_id, returned)
 
 
 def decide(
@@ -118,18 +136,19 @@ def cancel(run: RunArgument, output: OutputOption = Output.TABLE) -> None:
 
 
 async def full_id(session: Session, given: str) -> str:
-    """The id that a beginning of it stands for.
+    """The id that a beginning of it stands for. Raises AmbiguousRun, RunNotFound."""
+    from runtime.run_ids import find_run_id
 
-    Raises:
-        CliError: several runs begin so.
-        RunNotFound: none does.
-    """
-    from runtime.run_ids import AmbiguousRun, find_run_id
+    return await find_run_id(session.client, given)
 
-    try:
-        return await find_run_id(session.client, given)
-    except AmbiguousRun as error:
-        raise CliError(str(error)) from None
+
+def shown_id(run_id: str) -> str:
+    """Whole for programs and files; on a terminal enough to be told apart and typed, so that a line has room."""
+    return run_id[:SHORT] if at_terminal() else run_id
+
+
+def _row(run: "RunSummary", now: datetime) -> tuple[str, ...]:
+    return shown_id(run.id), run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago"
 
 
 def as_json(run: "RunSummary") -> dict[str, Any]:
@@ -141,13 +160,13 @@ def _step_as_json(step: "Step") -> dict[str, Any]:
     return {"at": step.at, "what": step.what, "failure": step.failure}
 
 
-def _print_run(printer: Printer, run: "RunSummary", steps: "Sequence[Step]") -> None:
+def _print_run(printer: Printer, run: "RunSummary", steps: "Sequence[Step]", because: Sequence[str]) -> None:
     fields = {**as_json(run), "state": run.state.replace("_", " ")}
+    del fields["task_queue"]  # named where it matters: when nobody works on it
     printer.fields(fields)
     printer.line()
     for step in steps:
         printer.line(f"{step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.what}")
-    because = waits_because(run, steps)
     if because:
         printer.line()
     for line in because:

@@ -90,7 +90,7 @@ def _split(argument: str, number: int, fields: Collection[str], owner: str) -> t
 def _read(field: str, source: str) -> str:
     scheme, _, rest = source.partition(":")
     if source == "-":
-        return sys.stdin.read()
+        return _prompt(field) if sys.stdin.isatty() else _from_input(field)
     if scheme == "env" and rest:
         return _from_environment(field, rest)
     if scheme == "file" and rest:
@@ -107,6 +107,13 @@ def _from_environment(field: str, variable: str) -> str:
         return os.environ[variable]
     except KeyError:
         raise CliError(f"--secret {field}: environment variable {variable} is not set") from None
+
+
+def _from_input(field: str) -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise CliError(f"--secret {field}: standard input is not text in UTF-8") from None
 
 
 def _from_file(field: str, path: str) -> str:

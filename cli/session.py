@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from cli.output import note, note_once
+
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from runtime.assembly import Stores
     from runtime.runs import Runs
     from runtime.settings import Settings
+    from runtime.stores import Stores
 
 T = TypeVar("T")
 
@@ -51,7 +53,7 @@ def with_runs(work: Callable[[Session], Awaitable[T]]) -> T:
 
 @contextlib.asynccontextmanager
 async def _stores() -> "AsyncIterator[Stores]":
-    from runtime.assembly import open_stores
+    from runtime.stores import open_stores
 
     async with open_stores(client_settings()) as stores:
         yield stores
@@ -72,21 +74,30 @@ def client_settings() -> "Settings":
     """The settings of a command that ends by itself: warnings only, unless a level was asked for, and no metrics or
     traces, whose addresses belong to the worker."""
     from runtime.logs import configure_logging
-    from runtime.settings import load_settings
 
-    settings = load_settings().model_copy(update={"metrics_address": None, "otlp_endpoint": None})
+    settings = _settings().model_copy(update={"metrics_address": None, "otlp_endpoint": None})
     configure_logging(_warnings_only(settings))
+    if not settings.data_dir.exists():
+        note(f"there is no data folder {settings.data_dir} yet: it is made now (TIELINE_DATA_DIR names another)")
     return settings
 
 
 def server_settings() -> "Settings":
     """The settings of a process that serves, which logs as it is told."""
-    from runtime.logs import configure_logging
-    from runtime.settings import load_settings
+    from runtime.logs import configure_logging, tell_runs_in_fields
 
-    settings = load_settings()
+    settings = _settings()
     configure_logging(settings)
+    tell_runs_in_fields()
     return settings
+
+
+def _settings() -> "Settings":
+    from runtime.settings import load_settings, unknown_variables
+
+    for warning in unknown_variables():
+        note_once(f"warning: {warning}")
+    return load_settings()
 
 
 def _warnings_only(settings: "Settings") -> "Settings":

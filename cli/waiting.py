@@ -5,10 +5,13 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cli.errors import CliError, Status
-from cli.output import console, printable
+from cli.output import console, note, printable
 
 if TYPE_CHECKING:
     from rich.status import Status as Spinner
@@ -17,8 +20,13 @@ if TYPE_CHECKING:
     from runtime.history import Step
     from runtime.runs import Runs, RunSummary
 
+WaitOption = Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer; exit status 4.")]
+
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that has not ended."""
+
+TAKEN_UP_WITHIN = timedelta(seconds=2)
+"""A worker that has room takes work up within milliseconds."""
 
 DECIDE = "tieline runs decide {id} retry|skip|fail --why TEXT"
 
@@ -37,10 +45,11 @@ async def wait_for(runs: "Runs", run_id: str, limit: float | None) -> "RunResult
             while not await _ended(ending, deadline):
                 if deadline is not None and time.monotonic() >= deadline:
                     raise _not_ended(run_id, limit)
-                progress.tell(*await runs.show(run_id))
+                run, steps = await runs.show(run_id)
+                progress.tell(run, steps, await hints(runs, run, steps))
         return await ending
     except asyncio.CancelledError:
-        print(f"the run goes on: tieline runs show {run_id}", file=sys.stderr)
+        note(f"the run goes on: tieline runs result {run_id}")
         raise
     finally:
         ending.cancel()
@@ -53,7 +62,7 @@ async def _ended(ending: "asyncio.Future[RunResult]", deadline: float | None) ->
 
 
 def _not_ended(run_id: str, limit: float | None) -> CliError:
-    message = f"run {run_id} has not ended within {limit:g} seconds and goes on: tieline runs show {run_id}"
+    message = f"run {run_id} has not ended within {limit:g} seconds and goes on: tieline runs result {run_id}"
     return CliError(message, Status.NOT_ENDED, run=run_id)
 
 
@@ -74,14 +83,14 @@ class _Progress:
         with console(sys.stderr).status(f"{run_id} is running") as spinner:
             yield cls(run_id, spinner)
 
-    def tell(self, run: "RunSummary", steps: "Sequence[Step]") -> None:
+    def tell(self, run: "RunSummary", steps: "Sequence[Step]", because: Sequence[str]) -> None:
         from rich.text import Text
 
         latest = steps[-1].what if steps else "queued"
         if self._spinner is not None:
             # As Text, because a plain string would be read as markup.
             self._spinner.update(Text(printable(f"{run.summary}: {run.state.replace('_', ' ')} ({latest})")))
-        for line in waits_because(run, steps):
+        for line in because:
             self._once(line)
 
     def _once(self, line: str) -> None:
@@ -92,15 +101,31 @@ class _Progress:
         target.print(printable(line), style="yellow")
 
 
-def waits_because(run: "RunSummary", steps: "Sequence[Step]") -> list[str]:
-    """Why a run waits, and who can move it on; nothing while it simply runs."""
+async def hints(runs: "Runs", run: "RunSummary", steps: "Sequence[Step]") -> list[str]:
+    """Why a run does not get on, or how it failed, and who can do what about it; nothing while all is well."""
+    if steps and steps[-1].queued and run.closed is None:
+        return await _without_worker(runs, run, datetime.now(UTC) - steps[-1].at)
     failure = next((step.failure for step in reversed(steps) if step.failure is not None), None)
-    if run.state not in ("waiting_to_retry", "waiting_for_decision") or failure is None:
+    if failure is None:
         return []
-    if run.state == "waiting_to_retry":
-        return [f"it will be sent again by itself: {failure.message}"]
+    who = f"Who must act: {failure.actor.value}. Next step: {failure.suggested_action}"
+    match run.state:
+        case "waiting_to_retry":
+            return [f"it will be sent again by itself: {failure.message}"]
+        case "waiting_for_decision":
+            return [f"run {run.id} waits for a decision: {failure.message}", who, DECIDE.format(id=run.id)]
+        case "failed":
+            return [who]
+        case _:
+            return []
+
+
+async def _without_worker(runs: "Runs", run: "RunSummary", since: timedelta) -> list[str]:
+    if since < TAKEN_UP_WITHIN:
+        return []
+    if await runs.has_worker(run):
+        return ["no worker has taken it up yet: it may be busy, or have ended a moment ago: tieline doctor"]
     return [
-        f"run {run.id} waits for a decision: {failure.message}",
-        f"Who must act: {failure.actor.value}. Next step: {failure.suggested_action}",
-        DECIDE.format(id=run.id),
+        f"no worker polls task queue {run.task_queue}, so the run waits: start one with `tieline worker`, "
+        "or `tieline up`"
     ]

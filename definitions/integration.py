@@ -1,17 +1,24 @@
 """An integration: how to talk to one external service."""
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from definitions.auth import Auth, CustomTokenAuth, OAuth2Auth, TokenRequest
+from definitions.auth import Auth, OAuth2Auth
 from definitions.auth.oauth2 import Grant
-from definitions.base import Model
-from definitions.fields import SecretField, TemplateText
-from definitions.operation import Pairs, StatusPattern
-from definitions.placement import Place
+from definitions.base import KEY_PATTERN, Model
+from definitions.fields import (
+    HeaderName,
+    Host,
+    Identifier,
+    SecretField,
+    Status,
+    Statuses,
+    TemplatePairs,
+    TemplateText,
+)
 from definitions.templates import Template
 
 
@@ -20,6 +27,8 @@ def _regex(pattern: str) -> str:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from None
+    except (OverflowError, RecursionError):
+        raise ValueError("not a regular expression: its repetitions or groups are too many") from None
     if len(pattern) > 2 and pattern.startswith("/") and pattern.endswith("/"):
         raise ValueError("a pattern is written without / around it")
     return pattern
@@ -37,14 +46,14 @@ class Parameter(Model):
 class Send(Model):
     """What is sent with every call."""
 
-    headers: dict[str, TemplateText] = {}
+    headers: dict[HeaderName, TemplateText] = {}
     query: dict[str, TemplateText] = {}
 
 
 class Idempotency(Model):
     """The provider recognises a repeated write by this header."""
 
-    header: str = "Idempotency-Key"
+    header: HeaderName = "Idempotency-Key"
 
 
 class TestCall(Model):
@@ -53,9 +62,9 @@ class TestCall(Model):
     __test__ = False
 
     method: Literal["GET", "HEAD", "POST", "OPTIONS"] = "GET"
-    path: str
-    query: Pairs = ()
-    success: tuple[StatusPattern, ...] = ("2xx",)
+    path: TemplateText
+    query: TemplatePairs = ()
+    success: Statuses = ("2xx",)
 
 
 class Tls(Model):
@@ -70,27 +79,21 @@ class Integration(Model):
     """One external service: where it is, how it authenticates, what every call to it carries."""
 
     kind: Literal["integration"]
-    key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="Unique; letters, numbers, - and _")
+    key: str = Field(pattern=KEY_PATTERN, description="Unique; letters, numbers, - and _")
     name: str
     base_url: TemplateText
     auth: Auth
-    parameters: dict[str, Parameter] = {}
-    secrets: dict[str, SecretField] = Field(default={}, description="Secrets beside those of auth")
+    parameters: dict[Identifier, Parameter] = {}
+    secrets: dict[Identifier, SecretField] = Field(default={}, description="Secrets beside those of auth")
     send: Send = Send()
-    hosts: tuple[str, ...] = Field(default=(), description="Further hosts for absolute URLs; exact or *.example.com")
-    ports: tuple[int, ...] = Field(default=(), description="Further ports, beside 80, 443 and the base URL's own")
+    hosts: tuple[Host, ...] = Field(default=(), description="Further hosts for absolute URLs; exact or *.example.com")
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        default=(), description="Further ports, beside 80, 443 and the base URL's own"
+    )
     idempotency: Idempotency | None = None
-    unauthorized: tuple[int, ...] = Field(default=(401,), description="Statuses by which a credential is refused")
+    unauthorized: tuple[Status, ...] = Field(default=(401,), description="Statuses by which a credential is refused")
     test: TestCall | None = None
     tls: Tls | None = None
-
-    @field_validator("parameters", "secrets")
-    @classmethod
-    def _names(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise ValueError(f"{name!r} is no name: letters, digits and _, not beginning with a digit")
-        return value
 
     @property
     def by_consent(self) -> bool:
@@ -101,61 +104,16 @@ class Integration(Model):
         """Everything that the vault must hold for an account, or for the integration itself."""
         return {**self.auth.secret_fields(), **self.secrets}
 
+    def parameter_values(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of an account: as given, else their defaults."""
+        defaults = {name: item.default for name, item in self.parameters.items() if item.default is not None}
+        return {**defaults, **given}
+
+    def unfit_parameters(self, values: Mapping[str, str]) -> list[str]:
+        """The names of those that do not match their pattern: it may have changed since they were given."""
+        patterns = {name: item.pattern for name, item in self.parameters.items() if item.pattern is not None}
+        return [name for name in patterns.keys() & values.keys() if not re.fullmatch(patterns[name], values[name])]
+
     def base_url_names(self) -> frozenset[str]:
         """The placeholders that stand in the base URL."""
         return Template.parse(self.base_url).names
-
-    def templates(self) -> Iterator[tuple[str, str, frozenset[str]]]:
-        """Every template with its path and the names that may stand in it."""
-        common = frozenset(self.parameters) | frozenset(self.secrets)
-        placed = common | self.auth.provides()
-        in_path = frozenset(item.name for item in self.auth.place if item.in_ is Place.PATH)
-        yield "base_url", self.base_url, frozenset(self.parameters) | self._captured() | in_path
-        for name, text in self.send.headers.items():
-            yield f"send.headers.{name}", text, placed
-        for name, text in self.send.query.items():
-            yield f"send.query.{name}", text, placed
-        for index, placement in enumerate(self.auth.place):
-            yield f"auth.place[{index}].value", placement.value, placed
-        yield from self._auth_templates(common)
-
-    def _captured(self) -> frozenset[str]:
-        return self.auth.captured() if isinstance(self.auth, (OAuth2Auth, CustomTokenAuth)) else frozenset()
-
-    def _auth_templates(self, common: frozenset[str]) -> Iterator[tuple[str, str, frozenset[str]]]:
-        known = common | frozenset(self.auth.secret_fields())
-        if isinstance(self.auth, OAuth2Auth):
-            yield from ((f"auth.{path}", text, known | self._captured()) for path, text in _oauth2_templates(self.auth))
-        if isinstance(self.auth, CustomTokenAuth):
-            for index, request in enumerate(self.auth.requests):
-                yield from _prefixed(f"auth.requests[{index}]", request, known)
-                known |= frozenset(request.capture)
-            if self.auth.refresh:
-                yield from _prefixed("auth.refresh", self.auth.refresh, known)
-
-
-def _prefixed(prefix: str, request: TokenRequest, known: frozenset[str]) -> Iterator[tuple[str, str, frozenset[str]]]:
-    for path, text in request.templates().items():
-        yield f"{prefix}.{path}", text, known
-
-
-def _oauth2_templates(auth: OAuth2Auth) -> Iterator[tuple[str, str]]:
-    for stage in ("token", "authorize", "refresh", "revoke"):
-        endpoint = getattr(auth, stage)
-        if endpoint and endpoint.endpoint:
-            yield f"{stage}.endpoint", endpoint.endpoint
-        for group in ("params", "headers"):
-            for name, text in getattr(endpoint, group, {}).items():
-                yield f"{stage}.{group}.{name}", text
-    yield from _jwt_templates(auth)
-
-
-def _jwt_templates(auth: OAuth2Auth) -> Iterator[tuple[str, str]]:
-    if auth.issuer:
-        yield "issuer", auth.issuer
-    if auth.jwt:
-        for name in ("issuer", "subject", "audience", "key_id"):
-            if text := getattr(auth.jwt, name):
-                yield f"jwt.{name}", text
-        for name, text in auth.jwt.claims.items():
-            yield f"jwt.claims.{name}", text

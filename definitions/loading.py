@@ -1,5 +1,6 @@
 """From YAML to checked documents: every fault is told with file, line, path and what was probably meant."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,12 +10,12 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from definitions.base import Model
+from definitions.base import KEY_PATTERN, Model
 from definitions.checks import faults_of
 from definitions.integration import Integration
-from definitions.problems import DefinitionErrors, Problem
+from definitions.problems import DefinitionErrors, Path, Problem, dotted
 from definitions.profile import Profile
-from definitions.yaml_source import Path, Source, read_documents
+from definitions.yaml_source import Source, read_documents
 
 KINDS: dict[str, type[Model]] = {"integration": Integration, "profile": Profile}
 _KEY_FIELD = {"integration": "key", "profile": "name"}
@@ -76,6 +77,8 @@ def _gather(texts: Iterable[tuple[str, str]]) -> list[Document]:
         except DefinitionErrors as error:
             problems += error.problems
             continue
+        if not sources:
+            problems.append(Problem("document", "", name, 1, f"is empty: expected {_EXPECTED}"))
         for source in sources:
             try:
                 documents.append(_document(source))
@@ -90,35 +93,53 @@ def _gather(texts: Iterable[tuple[str, str]]) -> list[Document]:
 def _document(source: Source) -> Document:
     data = source.data
     kind = data.get("kind") if isinstance(data, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise DefinitionErrors([_kind_problem(source, kind)])
-    key = str(data.get(_KEY_FIELD[kind], "?"))
+    thing = _thing(kind, data.get(_KEY_FIELD[kind]))
     try:
         model = KINDS[kind].model_validate(data)
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        raise DefinitionErrors([_problem(source, f"{kind} {key!r}", detail) for detail in details]) from None
+        details = _told_once(error.errors(include_input=False, include_url=False))
+        raise DefinitionErrors([_problem(source, thing, detail) for detail in details]) from None
     assert isinstance(model, (Integration, Profile))
     if isinstance(model, Integration):
         found = [
-            Problem(f"{kind} {key!r}", fault.place, source.name, source.line_of(fault.path), fault.message, fault.near)
+            Problem(thing, dotted(fault.path), source.name, source.line_of(fault.path), fault.message, fault.near)
             for fault in faults_of(model)
         ]
         if found:
             raise DefinitionErrors(found)
+    key = model.key if isinstance(model, Integration) else model.name
     return Document(kind, key, model, source.name, source.line)
 
 
+def _told_once(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """A list whose items are at fault is not too short as well, as pydantic says."""
+    return [
+        each
+        for each in details
+        if each["type"] != "too_short"
+        or not any(other["loc"][: len(each["loc"])] == each["loc"] for other in details if other is not each)
+    ]
+
+
+_EXPECTED = " or ".join(f"kind: {name}" for name in KINDS)
+
+
 def _kind_problem(source: Source, kind: object) -> Problem:
-    known = " or ".join(f"kind: {name}" for name in KINDS)
     near = get_close_matches(str(kind), KINDS, n=1)
     return Problem(
-        "document", "kind", source.name, source.line_of(("kind",)), f"expected {known}", near[0] if near else None
+        "document", "kind", source.name, source.line_of(("kind",)), f"expected {_EXPECTED}", near[0] if near else None
     )
 
 
+def _thing(kind: str, key: object) -> str:
+    """What messages call the document: a key that is none may be anything, and is not repeated."""
+    return f"{kind} {key!r}" if isinstance(key, str) and re.fullmatch(KEY_PATTERN, key) else kind
+
+
 def _problem(source: Source, thing: str, detail: ErrorDetails) -> Problem:
-    path = _yaml_path(source.data, detail["loc"])
+    path = _yaml_path(source.data, detail)
     place = dotted(path)
     line = source.line_of(path)
     if detail["type"] == "extra_forbidden":
@@ -128,7 +149,7 @@ def _problem(source: Source, thing: str, detail: ErrorDetails) -> Problem:
         return Problem(thing, place, source.name, line, "is missing")
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return Problem(thing, f"{place}.type", source.name, line, _tag_message(detail))
-    return Problem(thing, place, source.name, line, _plain(detail["msg"]))
+    return Problem(thing, place, source.name, line, _plain(detail))
 
 
 def _tag_message(detail: ErrorDetails) -> str:
@@ -136,37 +157,55 @@ def _tag_message(detail: ErrorDetails) -> str:
     return f"expected one of {expected}" if expected else "is missing: it says which kind of thing this is"
 
 
-def _plain(message: str) -> str:
-    """pydantic's messages without their prefix; values never stand in them."""
-    text = message.removeprefix("Value error, ")
-    if text.startswith("Input should be a valid string"):
-        return "expected text: put it in quotation marks"
-    return text[:1].lower() + text[1:]
+_MESSAGES = {
+    "string_type": "expected text: put it in quotation marks",
+    "string_pattern_mismatch": "expected letters and digits, - and _ within, 64 characters at most",
+    "dict_type": "expected keys with values",
+    "model_type": "expected keys with values",
+    "model_attributes_type": "expected keys with values",
+    "tuple_type": "expected a list",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+}
 
 
-def _yaml_path(data: Any, location: Sequence[str | int]) -> Path:
-    """pydantic's location without the names of union members, which stand in no file."""
+def _plain(detail: ErrorDetails) -> str:
+    """What was expected, in the words of somebody who writes YAML; values never stand in it."""
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    expected = text if text == detail["msg"] or detail["type"] == "value_error" else f"expected {text}"
+    return _MESSAGES.get(detail["type"], expected[:1].lower() + expected[1:])
+
+
+def _yaml_path(data: Any, detail: ErrorDetails) -> Path:
+    """pydantic's location without what stands in no file: names of union members, places within a value of ours."""
     path: list[str | int] = []
     here = data
+    location = detail["loc"]
     for index, part in enumerate(location):
+        if isinstance(part, int) and isinstance(here, dict):
+            path.append(_nth_name(here, part))
+            break
+        if part == "[key]" or (isinstance(part, int) and not isinstance(here, list)):
+            break
         if _holds(here, part):
             here = here[part]
-        elif index < len(location) - 1:
+        elif index < len(location) - 1 or detail["type"] != "missing":
             continue
         path.append(part)
     return tuple(path)
+
+
+def _nth_name(pairs: dict[str, Any], index: int) -> str:
+    """Where names with values are written as `{name: value}` or `{name: [value, value]}`, pydantic sees a list."""
+    return [name for name, items in pairs.items() for _ in (items if isinstance(items, list) else [items])][index]
 
 
 def _holds(data: Any, part: str | int) -> bool:
     if isinstance(data, list):
         return isinstance(part, int) and part < len(data)
     return isinstance(data, dict) and part in data
-
-
-def dotted(path: Path) -> str:
-    """`("auth", "place", 0)` as `auth.place[0]`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
 
 
 def _field_names() -> list[str]:

@@ -1,16 +1,18 @@
 """What one HTTP operation is: everything an app may say about a call, and nothing secret."""
 
+import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Any, Literal
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-from pydantic import Base64Bytes, BeforeValidator, Field, JsonValue, field_validator
+from pydantic import AfterValidator, EncodedBytes, EncoderProtocol, Field, JsonValue, field_validator
+from pydantic_core import to_json
 
 from definitions.base import Duration, Model
+from definitions.fields import Expression, Pairs, Statuses
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 """The methods of RFC 9110 §9.3 and RFC 5789. CONNECT opens a tunnel for a proxy and carries no operation."""
@@ -22,24 +24,44 @@ DEFAULT_MAX_BYTES = 1024 * 1024
 HARD_MAX_BYTES = 16 * 1024 * 1024
 
 
-def _as_pairs(value: Any) -> Any:
-    """Accept `{name: value}`, `{name: [value, value]}` or `[[name, value], …]`; order is kept."""
-    if not isinstance(value, Mapping):
-        return value
-    return [
-        (name, item)
-        for name, items in value.items()
-        for item in (items if isinstance(items, Sequence) and not isinstance(items, str) else [items])
-    ]
+MAX_DEPTH = 64
+"""Of JSON in a body: what readers of JSON can be relied on to take."""
 
 
-Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_pairs)]
-"""Names with values, in order, names may repeat."""
+def check_json(value: JsonValue) -> JsonValue:
+    """NaN and infinity are no JSON, and would become null without a word (RFC 8259 §6). Raises ValueError."""
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(f"the JSON is nested deeper than {MAX_DEPTH}")
+    text = to_json(value, inf_nan_mode="constants")
+    if (b"NaN" in text or b"Infinity" in text) and not _is_finite(value):
+        raise ValueError("JSON has no NaN and no infinity")
+    return value
+
+
+def _depth(value: JsonValue) -> int:
+    """At most one more than what is allowed."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for depth in range(MAX_DEPTH + 1):
+        if not level:
+            return depth
+        level = [
+            child
+            for container in level
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) is dict or type(child) is list
+        ]
+    return MAX_DEPTH + 1
+
+
+def _is_finite(value: JsonValue) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else not isinstance(value, float) or isfinite(value)
 
 
 class JsonBody(Model):
     type: Literal["json"] = "json"
-    value: JsonValue
+    value: Annotated[JsonValue, AfterValidator(check_json)]
 
 
 class FormBody(Model):
@@ -49,13 +71,53 @@ class FormBody(Model):
     fields: Pairs = ()
 
 
+class _StrictBase64(EncoderProtocol):
+    """Line breaks are taken, for YAML; anything else that is no base64 would be dropped, and other bytes be sent."""
+
+    @classmethod
+    def decode(cls, data: bytes) -> bytes:
+        try:
+            return base64.b64decode(b"".join(data.split()), validate=True)
+        except ValueError:
+            raise ValueError("not base64") from None
+
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return base64.b64encode(value)
+
+    @classmethod
+    def get_json_format(cls) -> str:
+        return "base64"
+
+
+Content = Annotated[bytes, EncodedBytes(encoder=_StrictBase64)]
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(\s*;\s*{_TOKEN}=({_TOKEN}|\"[^\"\\\x00-\x1f\x7f-\U0010ffff]*\"))*")
+
+
+def _check_media_type(text: str) -> str:
+    if not _MEDIA_TYPE.fullmatch(text):
+        raise ValueError("expected a media type such as text/xml or application/soap+xml")
+    return text
+
+
+def _check_text_type(text: str) -> str:
+    if re.search(r";\s*charset\s*=", text, re.IGNORECASE):
+        raise ValueError("text is sent as UTF-8: leave the charset out, or send a raw body")
+    return _check_media_type(text)
+
+
+MediaType = Annotated[str, AfterValidator(_check_media_type)]
+
+
 class FilePart(Model):
     """One file of a multipart body; `content` is base64 in JSON and YAML."""
 
     name: str
     filename: str
-    content: Base64Bytes
-    media_type: str = "application/octet-stream"
+    content: Content
+    media_type: MediaType = "application/octet-stream"
 
 
 class MultipartBody(Model):
@@ -71,30 +133,18 @@ class TextBody(Model):
 
     type: Literal["text"] = "text"
     text: str
-    media_type: str = "text/plain"
+    media_type: Annotated[str, AfterValidator(_check_text_type)] = "text/plain"
 
 
 class RawBody(Model):
     """Bytes as they are; base64 in JSON and YAML."""
 
     type: Literal["raw"] = "raw"
-    content: Base64Bytes
-    media_type: str = "application/octet-stream"
+    content: Content
+    media_type: MediaType = "application/octet-stream"
 
 
 Body = Annotated[JsonBody | FormBody | MultipartBody | TextBody | RawBody, Field(discriminator="type")]
-
-_STATUS = re.compile(r"([1-5])xx|([1-5]\d\d)(?:-([1-5]\d\d))?")
-
-
-def _check_status_pattern(value: Any) -> Any:
-    text = str(value)
-    if not _STATUS.fullmatch(text):
-        raise ValueError(f"{text!r} is no status pattern: write 2xx, 404 or 200-204")
-    return text
-
-
-StatusPattern = Annotated[str, BeforeValidator(_check_status_pattern)]
 
 
 def status_matches(status: int, patterns: Sequence[str]) -> bool:
@@ -123,8 +173,8 @@ class HttpOperation(Model):
     query: Pairs = ()
     headers: Pairs = ()
     body: Body | None = None
-    success: tuple[StatusPattern, ...] = Field(default=("2xx",), min_length=1)
-    extract: str | None = Field(default=None, description="JMESPath; the result's body is what it finds")
+    success: Statuses = ("2xx",)
+    extract: Expression | None = Field(default=None, description="JMESPath; the result's body is what it finds")
     max_bytes: int = Field(default=DEFAULT_MAX_BYTES, gt=0, le=HARD_MAX_BYTES, description="Decoded body, in bytes")
     timeout: Duration = Field(default=timedelta(seconds=30), description="Connecting, sending and reading together")
     idempotent: bool | None = Field(default=None, description="Overrides what the method says about repeating")
@@ -136,23 +186,6 @@ class HttpOperation(Model):
     @classmethod
     def _upper_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
-
-    @field_validator("extract")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                jmespath.compile(value)
-            except JMESPathError as error:
-                raise ValueError(f"not a JMESPath expression: {str(error).splitlines()[0]}") from None
-        return value
-
-    @field_validator("timeout", "give_up_after", "park_for")
-    @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
-        if value <= timedelta():
-            raise ValueError("must be longer than zero")
-        return value
 
 
 class Delivery(StrEnum):

@@ -3,6 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a value of a document."""
+
+
+def dotted(path: Path) -> str:
+    """`("auth", "place", 0)` as `auth.place[0]`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from definitions.base import Model
+from definitions.base import KEY_PATTERN, Model
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Name = Annotated[str, Field(pattern=KEY_PATTERN)]
 
 
 class Binding(Model):
@@ -26,10 +28,18 @@ def _as_binding(value: Any) -> Any:
     return {"account": value} if isinstance(value, str) else value
 
 
+class _BindingSchema:
+    """What editors accept: the short form too."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
 class Profile(Model):
     """`adapters: {crm: crm-main}` binds the adapter `crm` to the connected account `crm-main`."""
 
     kind: Literal["profile"]
     name: Name
-    adapters: dict[Name, Annotated[Binding, BeforeValidator(_as_binding)]] = {}
+    adapters: dict[Name, Annotated[Binding, BeforeValidator(_as_binding), _BindingSchema]] = {}
     variables: dict[str, str] = {}

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from definitions.base import Model
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
+from definitions.urls import is_absolute
 
 IDEMPOTENCY_KEY_LENGTH = 32
 
@@ -25,7 +26,7 @@ class Call(Model):
     def summary(self) -> str:
         """What an operator reads beside the step: `POST crm/leads · production`. No query, no host of an account."""
         path = self.operation.path.partition("?")[0]
-        target = path if "://" in path else f"{self.credential.adapter}/{path.lstrip('/')}"
+        target = path if is_absolute(path) else f"{self.credential.adapter}/{path.lstrip('/')}"
         subject = f" · {self.credential.subject}" if self.credential.subject else ""
         return f"{self.operation.method} {target} · {self.credential.profile}{subject}"[:200]
 

@@ -71,13 +71,14 @@ class Placeholder:
             needed.add(self.head.name)
         return frozenset(name for name in needed if name)
 
-    def fill(self, values: Mapping[str, str], environment: Environment) -> str:
-        value = self._head(values, environment)
+    def fill(self, values: Mapping[str, str], environment: Environment | None = None) -> str:
+        """The value, through all filters. Raises TemplateError."""
+        value = self._head(values, environment or _ENVIRONMENT)
         for call in self.filters:
             if call.name == "default":
                 value = value or call.text or ""
             elif value is None:
-                break
+                continue
             elif call.name == "hmac_sha256":
                 key = _value_of(call.reference or "", values)
                 value = hmac.new(key.encode(), value.encode(), hashlib.sha256).hexdigest()
@@ -131,8 +132,9 @@ class Template:
         """
         if not self.names and len(self.parts) == 1 and isinstance(self.parts[0], str):
             return self.parts[0]
-        around = environment or _ENVIRONMENT
-        filled = (part if isinstance(part, str) else (encode or str)(part.fill(values, around)) for part in self.parts)
+        filled = (
+            part if isinstance(part, str) else (encode or str)(part.fill(values, environment)) for part in self.parts
+        )
         return "".join(filled)
 
 
@@ -171,21 +173,30 @@ def _closing(text: str, start: int) -> int:
 
 
 def _placeholder(inner: str) -> Placeholder:
-    pieces = [piece.strip() for piece in re.split(r"\|(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", inner)]
-    head, *filters = [_call(piece, inner) for piece in pieces]
+    head, *filters = [_call(piece.strip()) for piece in _pieces(inner)]
     if (head.text is not None and head.name != "now") or head.reference is not None:
-        raise TemplateError(f'{{{inner}}}: only now takes an argument, as in {{now("unix")}}')
+        raise TemplateError(f'{{{head.name}}}: only now takes an argument, as in {{now("unix")}}')
     for call in filters:
         _check_filter(call)
     return Placeholder(head, tuple(filters))
 
 
-def _call(piece: str, inner: str) -> _Call:
+def _pieces(inner: str) -> list[str]:
+    """What stands between the bars; bars within quotation marks do not count."""
+    pieces, quoted = [""], False
+    for character in inner:
+        quoted ^= character == '"'
+        if character == "|" and not quoted:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    return pieces
+
+
+def _call(piece: str) -> _Call:
     match = _CALL.fullmatch(piece)
-    if match is None:
-        raise TemplateError(
-            f"{{{inner}}} is no placeholder: write {{name}} or {{name|filter}}; {{{{ is a literal brace"
-        )
+    if match is None:  # what stands there is not repeated: it may be JSON with a password in it
+        raise TemplateError("no placeholder between { and }: write {name} or {name|filter}; {{ is a literal brace")
     return _Call(match[1], match[2], match[3])
 
 

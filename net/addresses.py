@@ -38,13 +38,15 @@ _RESERVED = Place(Reach.NEVER, "reserved")
 
 
 def classify(address: IPAddress) -> Place:
-    """The place of an address; one that embeds an IPv4 address is at least as restricted as that."""
+    """The place of an address; one that a NAT64 gateway turns into IPv4 is at least as restricted as that."""
     if isinstance(address, IPv4Address):
         return _lookup(_V4, address, PUBLIC)
     if address.ipv4_mapped is not None:
         return classify(address.ipv4_mapped)
     place = _lookup(_V6, address, PUBLIC if address in _GLOBAL_UNICAST else _RESERVED)
-    return max(place, *map(classify, _embedded(address)), key=lambda each: each.reach) if _embeds(address) else place
+    if not any(address in network for network in _NAT64):
+        return place
+    return max(place, classify(IPv4Address(int(address) & 0xFFFFFFFF)), key=lambda each: each.reach)
 
 
 def read_address(host: str) -> IPAddress | None:
@@ -79,38 +81,14 @@ def _lookup(table: list[tuple[IPNetwork, Place]], address: IPAddress, otherwise:
     return next((place for network, place in table if address in network), otherwise)
 
 
-def _embeds(address: IPv6Address) -> bool:
-    return int(address) > 1 and any(address in network for network in _EMBEDDING)
-
-
-def _embedded(address: IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses that a gateway may take out of this address (RFC 6052, RFC 3056, RFC 4380, RFC 4291)."""
-    number = int(address)
-    last = IPv4Address(number & 0xFFFFFFFF)
-    if address in _SIX_TO_FOUR:
-        return [IPv4Address(number >> 80 & 0xFFFFFFFF)]
-    if address in _TEREDO:
-        return [IPv4Address(number >> 64 & 0xFFFFFFFF), IPv4Address(int(last) ^ 0xFFFFFFFF)]
-    return [last]
-
-
 def _table(*rows: tuple[Reach, str, str]) -> list[tuple[IPNetwork, Place]]:
     """Rows of (reach, kind, networks), the most specific first."""
     return [(ip_network(network), Place(reach, kind)) for reach, kind, networks in rows for network in networks.split()]
 
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-_SIX_TO_FOUR = IPv6Network("2002::/16")
-_TEREDO = IPv6Network("2001::/32")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_EMBEDDING = (
-    _SIX_TO_FOUR,
-    _TEREDO,
-    _NAT64,
-    IPv6Network("64:ff9b:1::/48"),
-    IPv6Network("::ffff:0:0:0/96"),
-    IPv6Network("::/96"),
-)
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+"""RFC 6052, RFC 8215. Other forms that hold an IPv4 address are never reachable, whichever it is."""
 
 # Alibaba's metadata service stands at 100.100.100.200, Oracle's also at 192.0.0.192, Azure's platform services at the
 # public address 168.63.129.16, the task metadata of Amazon ECS at 169.254.170.2; fd00:ec2:: and fd20:ce:: are Amazon's

@@ -102,7 +102,7 @@ class GuardedClient:
         except Exception as error:
             raise net_error(error, watch) from None
         finally:
-            self._pools.release(pool, retire=watch.multiplexed and not complete)
+            self._pools.release(pool, multiplexed=watch.multiplexed, complete=complete)
         return reply
 
     def _check_behind_proxy(self, target: Target, ports: frozenset[int]) -> None:

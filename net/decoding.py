@@ -11,6 +11,7 @@ ACCEPT_ENCODING = "gzip, deflate"
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 2
 _GZIP_WBITS = zlib.MAX_WBITS | 16
+_STEP = 256 * 1024
 _OVERHEAD = 4096
 _EXPANSION = 1024
 """What coding may add to data that does not compress: a header, and less than a thousandth (RFC 1951 §3.2.4)."""
@@ -126,12 +127,17 @@ class Inflate:
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
 
     def _decompress(self, inflate: zlib._Decompress, piece: bytes) -> bytes:
-        try:
-            decoded = inflate.decompress(piece, self._left + 1)
-        except zlib.error:
-            raise UndecodableError from None
-        self._left -= len(decoded)
-        if self._left < 0:
-            raise TooLargeError
-        self._decoded.write(decoded)
-        return inflate.unconsumed_tail or inflate.unused_data
+        """Decode a piece step by step; what is left over is not of this member."""
+        full = True
+        while full and not inflate.eof:
+            try:
+                decoded = inflate.decompress(piece, _STEP)
+            except zlib.error:
+                raise UndecodableError from None
+            self._left -= len(decoded)
+            if self._left < 0:
+                raise TooLargeError
+            self._decoded.write(decoded)
+            piece = inflate.unconsumed_tail
+            full = len(decoded) == _STEP
+        return inflate.unused_data

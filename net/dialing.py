@@ -4,7 +4,8 @@ Because the address that was checked is the address that is dialled, a name that
 nothing; because only the TCP target is replaced, TLS still verifies the name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from weakref import WeakSet
 
 from httpcore2 import SOCKET_OPTION, AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError, ConnectTimeout
 
@@ -12,6 +13,7 @@ from net.addresses import IPAddress, read_address
 from net.egress import EgressPolicy
 from net.errors import NetError
 from net.resolver import Resolve
+from net.stream import QuickStream
 
 CONNECT_TIMEOUT = 10.0
 ATTEMPT_TIMEOUT = 3.0
@@ -27,6 +29,7 @@ class GuardedBackend(AsyncNetworkBackend):
         self._resolve = resolve
         self._ports = ports
         self._plain = AnyIOBackend()
+        self._streams: WeakSet[QuickStream] = WeakSet()
 
     async def connect_tcp(
         self,
@@ -43,12 +46,27 @@ class GuardedBackend(AsyncNetworkBackend):
         """
         addresses = await self._addresses(host)
         allowed = self._policy.check(host, addresses, port, ports=self._ports)[:MAX_ATTEMPTS]
-        for address in allowed[:-1]:
+        stream = await self._dial(allowed, port, timeout, local_address, socket_options)
+        return QuickStream(stream, self._streams)
+
+    def has_hung_up(self) -> bool:
+        """Has the other side closed one of the connections?"""
+        return any(stream.has_hung_up() for stream in self._streams)
+
+    async def _dial(
+        self,
+        addresses: Sequence[IPAddress],
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[SOCKET_OPTION] | None,
+    ) -> AsyncNetworkStream:
+        for address in addresses[:-1]:
             try:
                 return await self._plain.connect_tcp(str(address), port, ATTEMPT_TIMEOUT, local_address, socket_options)
             except (ConnectError, ConnectTimeout):
                 continue
-        return await self._plain.connect_tcp(str(allowed[-1]), port, timeout, local_address, socket_options)
+        return await self._plain.connect_tcp(str(addresses[-1]), port, timeout, local_address, socket_options)
 
     async def _addresses(self, host: str) -> list[IPAddress]:
         address = read_address(host)

@@ -61,6 +61,8 @@ def _broken_exchange(error: Exception, watch: Watch) -> tuple[Code, str]:
         if event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM:  # not processed: RFC 9113 §8.7
             watch.refused()
         return "connection_lost", "the server reset the stream"
+    if isinstance(event, h2.events.ConnectionTerminated):
+        watch.left(event.last_stream_id or 0)
     if isinstance(error, httpcore2.LocalProtocolError):
         return ("connection_lost", "the connection could not take the request") if watch.multiplexed else _unsendable()
     if isinstance(error, httpcore2.RemoteProtocolError) and not _is_disconnect(event):
@@ -81,7 +83,7 @@ def _is_disconnect(detail: object) -> bool:
 
 def _how_it_was_lost(watch: Watch) -> str:
     return {
-        Sent.NO: "the connection was lost before the request was sent",
+        Sent.NO: "the connection was lost before the request was taken",
         Sent.MAYBE: "the connection was lost after the request was sent, before an answer came",
         Sent.ANSWERED: "the connection was lost before the whole answer came",
     }[watch.sent]

@@ -34,9 +34,15 @@ class Pool:
 
     key: Key
     connections: httpcore2.AsyncConnectionPool
+    backend: GuardedBackend
     active: int = 0
     used_at: float = field(default_factory=time.monotonic)
+    multiplexed: bool = False
     retired: bool = False
+
+    def was_left(self) -> bool:
+        """Has the server closed what is idle here? Over HTTP/2 the transport finds out by sending it a request."""
+        return self.multiplexed and self.active == 0 and self.backend.has_hung_up()
 
 
 class Pools:
@@ -61,20 +67,25 @@ class Pools:
         """
         key = (tls, *target.origin, target.port in OPEN_PORTS or target.port in ports)
         pool = self._pools.get(key)
+        if pool is not None and pool.was_left():
+            self._close(self._pools.pop(key))
+            pool = None
         if pool is None:
-            pool = self._pools[key] = Pool(key, self._open(key))
+            pool = self._pools[key] = self._open(key)
         pool.active += 1
         return pool
 
-    def release(self, pool: Pool, *, retire: bool = False) -> None:
-        """Give a pool back. `retire`: its connections are not to be used again once the calls under way have ended.
+    def release(self, pool: Pool, *, multiplexed: bool, complete: bool) -> None:
+        """Give a pool back after a call, which went over HTTP/2 (`multiplexed`) or not, and came to its end or not.
 
         An HTTP/2 stream that was given up goes on filling the connection's flow-control window and counting against
-        its streams (the transport sends no RST_STREAM), until the connection can carry nothing.
+        its streams (the transport sends no RST_STREAM), until the connection can carry nothing. So its pool is not
+        used again, and closed when the calls under way have ended.
         """
         pool.active -= 1
         pool.used_at = time.monotonic()
-        if retire and not pool.retired:
+        pool.multiplexed |= multiplexed
+        if multiplexed and not complete and not pool.retired:
             pool.retired = True
             if self._pools.get(pool.key) is pool:
                 del self._pools[pool.key]
@@ -92,19 +103,21 @@ class Pools:
         self._pools.clear()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _open(self, key: Key) -> httpcore2.AsyncConnectionPool:
+    def _open(self, key: Key) -> Pool:
         tls, scheme, _, port, open_port = key
         ports = frozenset({port}) if open_port else frozenset[int]()
         if self._proxy is not None:
             ports = frozenset({self._proxy.url.origin.port})
-        return httpcore2.AsyncConnectionPool(
+        backend = GuardedBackend(self._policy, self._resolve, ports)
+        connections = httpcore2.AsyncConnectionPool(
             ssl_context=self._context(tls) if scheme == "https" else None,
             proxy=self._proxy,
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEPALIVE_EXPIRY,
             http2=self._http2,
-            network_backend=GuardedBackend(self._policy, self._resolve, ports),
+            network_backend=backend,
         )
+        return Pool(key, connections, backend)
 
     def _context(self, tls: TlsOptions | None) -> ssl.SSLContext:
         context = self._contexts.get(tls)

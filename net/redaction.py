@@ -103,9 +103,12 @@ def _forms(value: str) -> Iterator[bytes]:
     yield escape(value).encode("utf-8", "surrogatepass")
     yield from (text.encode("utf-8", "surrogatepass") for text in (*encoded, *escaped, escaped[0].replace("/", "\\/")))
     yield from (_lower_escapes(text).encode() for text in encoded)
-    for encode in (b64encode, urlsafe_b64encode):
-        yield encode(raw)
-        yield from (_inner(encode(b"\0" * offset + raw), offset, len(raw)) for offset in range(3))
+    yield from (quote(text, safe="").encode() for text in encoded)  # as in ?next=, which holds a whole URL
+    # RFC 6749 §2.3.1 encodes a client's secret before it goes into the pair of `Basic`.
+    for form in {raw, *(text.encode() for text in encoded)}:
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(form)
+            yield from (_inner(encode(b"\0" * offset + form), offset, len(form)) for offset in range(3))
 
 
 def _inner(encoded: bytes, offset: int, length: int) -> bytes:

@@ -23,6 +23,7 @@ class Watch:
         self._done = done
         self.in_tls = False
         self.multiplexed = False
+        self._stream = 0
         if not done:
             trace.sent = Sent.NO
 
@@ -33,6 +34,11 @@ class Watch:
     def refused(self) -> None:
         """The provider said in the protocol's own words that it did not process the request."""
         self._move(Sent.NO)
+
+    def left(self, last_stream: int) -> None:
+        """The provider closed the connection, naming the last stream that it may have processed (RFC 9113 §6.8)."""
+        if last_stream < self._stream and self.sent is Sent.MAYBE:
+            self._move(Sent.NO)
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         protocol, _, event = event.partition(".")
@@ -49,13 +55,14 @@ class Watch:
             # it again by itself (RFC 9113 §6.8).
             if isinstance(info["exception"], httpcore2.ConnectionNotAvailable):
                 self._move(Sent.NO)
-        elif event.startswith("start_tls."):
-            self.in_tls = event == "start_tls.started"
+        elif event in ("connect_tcp.started", "start_tls.started", "start_tls.complete"):
+            self.in_tls = event == "start_tls.started"  # and it stays so when that fails
 
     def _started(self, protocol: str, info: dict[str, Any]) -> None:
         self.in_tls = False
         if info["request"].method != b"CONNECT":
             self.multiplexed = protocol == "http2"
+            self._stream = info.get("stream_id", 0)
             self._move(Sent.MAYBE)
 
     def _move(self, sent: Sent) -> None:

@@ -1,5 +1,6 @@
 """Does an account work? Its integration's test call, made through the same path as every run's, without a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,11 +9,14 @@ from activities.http import CallFailed, HttpActivities
 from auth.credential import Credential
 from auth.errors import AuthError
 from auth.resolver import CredentialResolver
-from definitions.integration import Integration
+from definitions.integration import Integration, TestCall
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult, Failure, idempotency_key
+from definitions.templates import Template, TemplateError
+from definitions.urls import UrlError, render_path
 from runtime.assembly import Stores, open_resolver
+from storage.accounts import Account
 
 
 class NothingToTest(AuthError):
@@ -59,7 +63,7 @@ async def try_account(stores: Stores, name: str) -> Outcome:
     """
     account = await stores.accounts.get(name)
     integration = await stores.definitions.integration(account.integration)
-    call = _test_call(integration, name)
+    call = _test_call(integration, account)
     async with open_resolver(stores) as (resolver, http):
         try:
             result = await HttpActivities(_ByAccount(resolver), http).make(call)
@@ -105,16 +109,24 @@ class _ByAccount:
         return await self._resolver.renew(credential)
 
 
-def _test_call(integration: Integration, account: str) -> Call:
+def _test_call(integration: Integration, account: Account) -> Call:
     if integration.test is None:
         raise NothingToTest(
             f"integration {integration.key!r} declares no test call: add one to its definition, for example "
             "test: {method: GET, path: me}"
         )
-    test = integration.test
     return Call(
-        operation=HttpOperation(method=test.method, path=test.path, query=test.query, success=test.success),
-        credential=CredentialRef(adapter=account, profile="test"),
+        operation=_operation(integration.test, integration.parameter_values(account.parameters), account.name),
+        credential=CredentialRef(adapter=account.name, profile="test"),
         delivery=Delivery.SAFE,
-        idempotency_key=idempotency_key(f"test/{account}"),
+        idempotency_key=idempotency_key(f"test/{account.name}"),
     )
+
+
+def _operation(test: TestCall, parameters: Mapping[str, str], account: str) -> HttpOperation:
+    try:
+        path = render_path(test.path, parameters)
+        query = [(name, Template.parse(text).render(parameters)) for name, text in test.query]
+    except (TemplateError, UrlError) as error:
+        raise NothingToTest(f"account {account!r}: its test call cannot be made: {error}") from None
+    return HttpOperation(method=test.method, path=path, query=tuple(query), success=test.success)

@@ -1,8 +1,8 @@
 """Where the parts of a process are put together: the one place that knows all constructors."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -10,49 +10,19 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.http import HttpActivities
-from auth.accounts import Accounts
-from auth.keys import Keyring
 from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
-from auth.vault import Vault, open_keyring
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
 from runtime.plugin import data_converter, tieline_plugin
-from runtime.settings import Settings
+from runtime.stores import Stores, open_stores
 from runtime.telemetry import temporal_runtime, tracing_interceptors
-from storage.database import Database
-from storage.definitions import DefinitionStore
+
+__all__ = ["Stores", "TemporalUnreachable", "connect", "open_resolver", "open_stores", "open_worker"]
 
 
 class TemporalUnreachable(Exception):
     """No Temporal server answers at the configured address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What a process keeps of its own: database, keys, and what is built on them."""
-
-    settings: Settings
-    database: Database
-    keys: Keyring
-    vault: Vault
-    definitions: DefinitionStore
-    accounts: Accounts
-
-
-@contextlib.asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
-    """Open the database, migrated, and the keyring; no key that fits, no start."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database_url)
-    try:
-        await database.migrate()
-        keys = await open_keyring(database, settings.keys, settings.key_file)
-        vault = Vault(database, keys)
-        definitions = DefinitionStore(database)
-        yield Stores(settings, database, keys, vault, definitions, Accounts(database, vault, definitions))
-    finally:
-        await database.dispose()
 
 
 @contextlib.asynccontextmanager
@@ -73,7 +43,7 @@ async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Cli
     """A Temporal client that encrypts with this installation's keys.
 
     Raises:
-        TemporalUnreachable: nothing answers there, or the namespace is missing.
+        TemporalUnreachable: nothing answers there.
     """
     settings = stores.settings
     converter = data_converter(stores.keys, settings.data_dir / "payloads")
@@ -87,9 +57,16 @@ async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Cli
         )
     except (RuntimeError, RPCError) as error:
         raise TemporalUnreachable(
-            f"no Temporal server answers at {address} ({str(error).splitlines()[0]}): start one with `tieline up`, "
-            "or set TIELINE_TEMPORAL_ADDRESS"
+            f"no Temporal server answers at {address} ({_reason(error)}): start one with `tieline up`, "
+            "or set TIELINE_TEMPORAL_ADDRESS=HOST:PORT"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's words, which the SDK wraps in its own library's."""
+    text = str(error).splitlines()[0]
+    told = re.search(r'(?:message|error): "([^"]+)"', text)
+    return told[1] if told else text
 
 
 @contextlib.asynccontextmanager

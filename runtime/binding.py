@@ -1,9 +1,9 @@
 """What `(adapter, profile[, subject])` is bound to, before anything is started."""
 
-from auth.errors import NoSubject, Unbound
+from auth.errors import NoSubject, Unbound, UnknownAdapter, suggestion
 from definitions.integration import Integration
 from definitions.refs import CredentialRef
-from runtime.assembly import Stores
+from runtime.stores import Stores
 from storage.bindings import account_of_subject
 from storage.errors import NotFound
 
@@ -12,20 +12,27 @@ async def bound_integration(stores: Stores, ref: CredentialRef) -> Integration:
     """The integration behind an adapter: a run pins how its calls may be repeated by what it says now.
 
     Raises:
-        NotFound: there is no such profile, adapter or account.
-        NoSubject, Unbound: the adapter is bound per subject, and none is given or this one has no account.
+        NotFound: there is no such profile.
+        UnknownAdapter: the profile has no such adapter.
+        Unbound: the adapter's account, or that of the subject, is not there.
+        NoSubject: the adapter is bound per subject, and none is given.
     """
     profile = await stores.definitions.profile(ref.profile)
+    where = f"profile {ref.profile!r}, adapter {ref.adapter!r}"
     binding = profile.adapters.get(ref.adapter)
     if binding is None:
-        raise NotFound(f"adapter in profile {ref.profile!r} called", ref.adapter, profile.adapters)
-    name = binding.account or await _of_subject(stores, ref)
-    account = await stores.accounts.get(name)
+        action = f"tieline profiles set {ref.profile} {ref.adapter} ACCOUNT"
+        raise UnknownAdapter(f"{where}: there is none.{suggestion(ref.adapter, profile.adapters)}", action=action)
+    name = binding.account or await _of_subject(stores, ref, where)
+    try:
+        account = await stores.accounts.get(name)
+    except NotFound:
+        action = f"tieline accounts create {name} --integration KEY"
+        raise Unbound(f"{where}: bound to account {name!r}, which does not exist", action=action) from None
     return await stores.definitions.integration(account.integration)
 
 
-async def _of_subject(stores: Stores, ref: CredentialRef) -> str:
-    where = f"profile {ref.profile!r}, adapter {ref.adapter!r}"
+async def _of_subject(stores: Stores, ref: CredentialRef, where: str) -> str:
     if ref.subject is None:
         raise NoSubject(f"{where}: bound per subject, and the call names none", action="name one with --subject")
     async with stores.database.read() as connection:

@@ -3,29 +3,25 @@ database's schema, which every start brings up to date."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from auth.keys import KeyringError
 from definitions.run import RunState
-from runtime.assembly import Stores, TemporalUnreachable, connect, open_stores
+from runtime.assembly import TemporalUnreachable, connect
+from runtime.pollers import is_polled
 from runtime.runs import RunFilter, Runs
-from runtime.settings import Settings, unknown_variables
+from runtime.settings import Settings, SettingsError, unknown_variables
+from runtime.stores import Stores, open_stores
 from runtime.temporal_binary import TemporalServerError
 from runtime.temporal_server import find_temporal
 from storage.accounts import ACTIVE
 from storage.errors import DatabaseUnavailable, StorageError
 from workflows.attributes import ALL
 
-POLLED_WITHIN = timedelta(minutes=2)
-"""A long poll lasts a minute: a worker that lives has asked for work since."""
 SHOWN = 5
 
 
@@ -62,6 +58,8 @@ async def examine(settings: Settings) -> list[Finding]:
             findings.append(Finding("database", State.OK, f"reachable and migrated ({stores.database.dialect})"))
             findings += [finding async for finding in _within(stores)]
             findings += [finding async for finding in _temporal(stores)]
+    except SettingsError as error:
+        findings.append(Finding("data folder", State.WRONG, str(error)))
     except KeyringError as error:
         findings.append(Finding("keys", State.WRONG, str(error)))
     except DatabaseUnavailable as error:
@@ -96,6 +94,11 @@ async def _within(stores: Stores) -> AsyncIterator[Finding]:
             )
     if all(account.state == ACTIVE for account in accounts):
         yield Finding("accounts", State.OK, f"{len(accounts)}, none needs attention")
+    for profile in [await stores.definitions.profile(name) for name in await stores.definitions.list("profile")]:
+        bound = {binding.account for binding in profile.adapters.values() if binding.account}
+        if absent := sorted(bound - {account.name for account in accounts}):
+            told = f"{profile.name} binds accounts that do not exist yet: {', '.join(absent)}"
+            yield Finding("profile", State.NOTE, told, f"tieline accounts create {absent[0]} --integration KEY")
 
 
 async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
@@ -105,14 +108,22 @@ async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
     except (TemporalServerError, TemporalUnreachable) as error:
         yield Finding("temporal", State.UNREACHABLE, str(error))
         return
-    yield Finding("temporal", State.OK, f"reachable at {address}, namespace {client.namespace}")
     try:
-        yield await _search_attributes(client)
+        attributes = await _search_attributes(client)
+        yield Finding("temporal", State.OK, f"reachable at {address}, namespace {client.namespace}")
+        yield attributes
         yield await _worker(client, stores.settings.task_queue)
         async for finding in _waiting(client, stores.settings.task_queue):
             yield finding
     except RPCError as error:
-        yield Finding("temporal", State.UNREACHABLE, f"{address} stopped answering ({error.status.name.lower()})")
+        yield _refused(error, address, client.namespace)
+
+
+def _refused(error: RPCError, address: str, namespace: str) -> Finding:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        action = "create it there, or correct TIELINE_TEMPORAL_NAMESPACE"
+        return Finding("temporal", State.WRONG, f"{address} has no namespace {namespace!r}", action)
+    return Finding("temporal", State.UNREACHABLE, f"{address} stopped answering ({error.status.name.lower()})")
 
 
 async def _search_attributes(client: Client) -> Finding:
@@ -128,25 +139,14 @@ async def _search_attributes(client: Client) -> Finding:
 
 
 async def _worker(client: Client, task_queue: str) -> Finding:
-    polled = [await _polled(client, task_queue, kind) for kind in (_WORKFLOWS, _ACTIVITIES)]
-    if all(polled):
+    if await is_polled(client, task_queue):
         return Finding("worker", State.OK, f"polls task queue {task_queue}")
     return Finding(
         "worker",
         State.WRONG,
-        f"nobody polls task queue {task_queue}: runs wait",
+        f"nobody polls task queue {task_queue}, so runs wait",
         "start one with `tieline worker`, or `tieline up`",
     )
-
-
-async def _polled(client: Client, task_queue: str, kind: "TaskQueueType.ValueType") -> bool:
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
-        )
-    )
-    since = datetime.now(UTC) - POLLED_WITHIN
-    return any(poller.last_access_time.ToDatetime(tzinfo=UTC) >= since for poller in answer.pollers)
 
 
 async def _waiting(client: Client, task_queue: str) -> AsyncIterator[Finding]:
@@ -154,12 +154,8 @@ async def _waiting(client: Client, task_queue: str) -> AsyncIterator[Finding]:
     found = [run async for run in Runs(client, task_queue).list(which, limit=SHOWN + 1)]
     for run in found[:SHOWN]:
         told = f"{run.summary} waits for a decision"
-        yield Finding(f"run {run.id}", State.WRONG, told, f"tieline runs show {run.id}")
+        yield Finding("run", State.WRONG, told, f"tieline runs show {run.id}")
     if len(found) > SHOWN:
         yield Finding("runs", State.WRONG, "more wait", "tieline runs list --state waiting_for_decision")
     if not found:
         yield Finding("runs", State.OK, "none waits for a decision")
-
-
-_WORKFLOWS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
-_ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY

@@ -21,7 +21,7 @@ def leave(code: int) -> NoReturn:
     with contextlib.suppress(Exception):  # telemetry never decides how a process ends
         _send_held_back_spans()
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the caller has closed it
         try:
             stream.flush()
         except (OSError, ValueError):  # the reader has gone, or the stream was closed

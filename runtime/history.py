@@ -1,12 +1,12 @@
 """A run's history as an operator reads it: one line per thing that happened, oldest first."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType, PendingActivityState
+from temporalio.api.enums.v1 import EventType, PendingActivityState, PendingWorkflowTaskState
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
@@ -14,16 +14,23 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
-from definitions.run import CallResult, Decision, Failure, RunResult
+from definitions.run import CallResult, Decision, Failure, RunResult, Verdict
+
+_VERDICTS = {
+    Verdict.AGAIN: "to be sent again",
+    Verdict.UNKNOWN: "outcome unknown",
+    Verdict.FINAL: "failed for good",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened, or, without an end, that is going on."""
+    """One thing that happened, or, without an end, that is going on. `queued`: it waits for a worker to take it up."""
 
     at: datetime
     what: str
     failure: Failure | None = None
+    queued: bool = False
 
 
 async def steps_of(
@@ -33,7 +40,16 @@ async def steps_of(
     reader = _Reader(converter)
     steps = [step async for event in handle.fetch_history_events() if (step := await reader.read(event))]
     pending = description.raw_description.pending_activities
-    return steps + [step for activity in pending if (step := await reader.pending(activity))]
+    steps += [step for activity in pending if (step := await reader.pending(activity))]
+    return steps + _queued(description)
+
+
+def _queued(description: WorkflowExecutionDescription) -> list[Step]:
+    """Work that no worker has taken up yet; while one is there, this lasts milliseconds."""
+    task = description.raw_description.pending_workflow_task
+    if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
+        return []
+    return [Step(_utc(task.scheduled_time), "waits for a worker", queued=True)]
 
 
 class _Reader:
@@ -56,7 +72,7 @@ class _Reader:
                 return await self._failed(at, event.activity_task_timed_out_event_attributes.failure)
             case EventType.EVENT_TYPE_TIMER_STARTED:
                 seconds = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
-                return Step(at, f"wait up to {seconds} to {await self._summary(event)}")
+                return Step(at, f"wait {_span(seconds)}, then {await self._summary(event)}")
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 return Step(at, await self._decided(event))
             case _:
@@ -64,11 +80,12 @@ class _Reader:
 
     async def pending(self, activity: PendingActivityInfo) -> Step | None:
         """What Temporal's own retries are doing; they leave no events until the activity ends."""
-        if activity.attempt <= 1 and activity.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
-            return None
+        scheduled = activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        if activity.attempt <= 1 and scheduled:
+            return Step(_utc(activity.scheduled_time), "waits for a worker", queued=True)
         last = await self._failure(activity.last_failure) if activity.HasField("last_failure") else None
         what = f"attempt {activity.attempt} is under way"
-        if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED:
+        if scheduled:
             due = _utc(activity.scheduled_time) if activity.HasField("scheduled_time") else None
             what = f"attempt {activity.attempt} at {due:%H:%M:%S}" if due else f"attempt {activity.attempt} is due"
         at = _utc(activity.last_started_time) if activity.HasField("last_started_time") else datetime.now(UTC)
@@ -107,7 +124,7 @@ class _Reader:
     async def _failed(self, at: datetime, raw: Any) -> Step:
         failure = await self._failure(raw)
         if failure:
-            return Step(at, f"{failure.verdict.value}  {failure.message}", failure)
+            return Step(at, f"{_VERDICTS[failure.verdict]}: {failure.message}", failure)
         return Step(at, "the attempt timed out: its worker was lost or too slow")
 
     async def _failure(self, raw: Any) -> Failure | None:
@@ -129,6 +146,18 @@ class _Reader:
             return None
         decoded = await self._converter.decode(items[:1], [type_])
         return decoded[0]
+
+
+def _span(length: timedelta) -> str:
+    """The two largest units that are not zero: `30d`, `6h 5m`, `0.5s`."""
+    left = length.total_seconds()
+    if left < 1:
+        return f"{left:.1g}s"
+    parts = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
+        count, left = divmod(left, size)
+        parts += [f"{count:.0f}{unit}"] if count else []
+    return " ".join(parts[:2])
 
 
 def _utc(timestamp: Timestamp) -> datetime:

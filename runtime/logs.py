@@ -6,9 +6,6 @@ import sys
 from datetime import UTC, datetime
 from types import TracebackType
 
-from temporalio import activity, workflow
-from temporalio.exceptions import ApplicationError
-
 from net.redaction import LIVE_SECRETS, RedactingFilter, quiet_transports
 from runtime.settings import Settings
 
@@ -64,7 +61,11 @@ class _ToldAlready(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         ended = getattr(record, "__temporal_error_identifier", None) == "ActivityFailure"
-        return not (ended and record.exc_info and isinstance(record.exc_info[1], ApplicationError))
+        if not ended or not record.exc_info:
+            return True
+        from temporalio.exceptions import ApplicationError  # loaded by whoever has written such a record
+
+        return not isinstance(record.exc_info[1], ApplicationError)
 
 
 def configure_logging(settings: Settings) -> None:
@@ -74,7 +75,16 @@ def configure_logging(settings: Settings) -> None:
     handler.addFilter(_ToldAlready())
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    activity.logger.activity_info_on_message = workflow.logger.workflow_info_on_message = False
     quiet_transports()
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def tell_runs_in_fields() -> None:
+    """Have the SDK leave a run's context out of its messages, where it would stand a second time.
+
+    For processes that work on runs: commands that only look do not wait for the SDK to load.
+    """
+    from temporalio import activity, workflow
+
+    activity.logger.activity_info_on_message = workflow.logger.workflow_info_on_message = False

@@ -16,6 +16,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
     Priority,
@@ -33,8 +34,12 @@ from definitions.refs import CredentialRef
 from definitions.run import Call, Decision, Failure, RunResult, RunState, idempotency_key
 from runtime.codec import UndecodablePayload
 from runtime.history import Step, steps_of
+from runtime.pollers import is_polled
 from workflows.attributes import ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
+
+DECIDE_WITHIN = timedelta(seconds=20)
+"""A worker that lives takes a decision up within milliseconds."""
 
 
 class RunError(Exception):
@@ -51,6 +56,14 @@ class KeyConflict(RunError):
 
 class NotWaiting(RunError):
     """A decision was given to a run that does not wait for one."""
+
+
+class HasEnded(RunError):
+    """The run has ended: nothing can be done to it any more."""
+
+
+class NoWorker(RunError):
+    """What was asked of a run needs a worker, and none took it up."""
 
 
 class RunFailed(RunError):
@@ -87,6 +100,7 @@ class RunSummary:
     profile: str | None
     definition: str | None
     trigger: str | None
+    task_queue: str
     started: datetime
     closed: datetime | None
 
@@ -210,10 +224,16 @@ class Runs:
         Raises:
             NotWaiting: it does not wait for one.
             RunNotFound: no run has this id.
+            NoWorker: no worker has taken it up.
         """
         handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
         try:
-            await handle.execute_update(RunWorkflow.decide, decision)
+            await handle.execute_update(RunWorkflow.decide, decision, rpc_timeout=DECIDE_WITHIN)
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            raise NoWorker(
+                f"run {run_id}: no worker took up the decision within {DECIDE_WITHIN.seconds} seconds; it may still "
+                f"arrive. See tieline doctor, then tieline runs show {run_id}"
+            ) from None
         except WorkflowUpdateFailedError:
             raise NotWaiting(f"run {run_id} is not waiting for a decision: tieline runs show {run_id}") from None
         except RPCError as error:
@@ -222,15 +242,25 @@ class Runs:
             raise _rpc_error(run_id, error) from None
 
     async def cancel(self, run_id: str) -> None:
-        """Cancel a run; one that has ended stays as it is.
+        """Cancel a run; twice is the same as once.
 
         Raises:
+            HasEnded: it came to another end before.
             RunNotFound: no run has this id.
         """
+        handle = self._client.get_workflow_handle(run_id)
         try:
-            await self._client.get_workflow_handle(run_id).cancel()
+            run = await _summary(await handle.describe())
+            if run.closed is None:
+                await handle.cancel()
         except RPCError as error:
             raise _rpc_error(run_id, error) from None
+        if run.closed is not None and run.state != "cancelled":
+            raise HasEnded(f"run {run_id} has ended ({run.state}), so nothing was cancelled")
+
+    async def has_worker(self, run: RunSummary) -> bool:
+        """Whether any worker asks for work on the run's task queue."""
+        return await is_polled(self._client, run.task_queue)
 
     async def _found(self, run_id: str, fingerprint: str, key: str | None) -> Started:
         description = await self._client.get_workflow_handle(run_id).describe()
@@ -296,6 +326,7 @@ async def _summary(execution: WorkflowExecution) -> RunSummary:
         profile=attributes.get(PROFILE),
         definition=attributes.get(DEFINITION),
         trigger=attributes.get(TRIGGER),
+        task_queue=execution.task_queue,
         started=execution.start_time,
         closed=execution.close_time,
     )
@@ -322,6 +353,8 @@ def _ended_badly(run_id: str, error: WorkflowFailureError) -> RunError:
 
 
 def _rpc_error(run_id: str, error: RPCError) -> RunError | RPCError:
+    if "Namespace" in error.message:
+        return error
     if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
         return RunNotFound(f"there is no run {run_id}: tieline runs list shows those that are kept")
     return error

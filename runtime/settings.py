@@ -9,7 +9,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from net.egress import AllowRule
+
 PREFIX = "TIELINE_"
+
+COMMAND_LINE = frozenset({"TIELINE_PROFILE", "TIELINE_DEBUG"})
+"""Read by the command line itself; no settings of an installation."""
 
 
 class SettingsError(Exception):
@@ -20,6 +25,11 @@ def _host_port(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("expected HOST:PORT, for example 127.0.0.1:8080")
+    return value
+
+
+def _egress_rule(value: str) -> str:
+    AllowRule.parse(value)
     return value
 
 
@@ -40,14 +50,18 @@ def _default_key_file(known: dict[str, object]) -> Path:
 
 
 HostPort = Annotated[str, AfterValidator(_host_port)]
+EgressRule = Annotated[str, AfterValidator(_egress_rule)]
 Folder = Annotated[Path, AfterValidator(_absolute)]
 Port = Annotated[int, Field(gt=0, lt=65536)]
 
 
 class Settings(BaseSettings):
-    """Read once, when a process starts. `repr` hides every field that may hold a secret."""
+    """Read once, when a process starts; an empty variable counts as none. `repr` hides every field that may hold a
+    secret."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     data_dir: Folder = Field(
         Path(".tieline"),
@@ -83,7 +97,7 @@ class Settings(BaseSettings):
     )
     task_queue: str = Field("tieline", min_length=1, description="Temporal task queue that runs and workers share.")
 
-    egress_allow: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+    egress_allow: Annotated[list[EgressRule], NoDecode, BeforeValidator(_split)] = Field(
         [],
         description="Private destinations that calls may reach: HOST:PORT, IP or CIDR:PORT, separated by commas. "
         "Everything private is refused otherwise.",
@@ -115,13 +129,32 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"{PREFIX}{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        faults = error.errors(include_input=False)
+        lines = [f"{PREFIX}{_place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults]
         raise SettingsError("\n".join(lines)) from None
+
+
+def make_data_dir(settings: Settings) -> None:
+    """Make the data folder where it is missing, for its owner only.
+
+    Raises:
+        SettingsError: it cannot be made, or is no folder.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise unusable_data_dir(settings.data_dir, error) from None
+
+
+def unusable_data_dir(folder: Path, error: OSError) -> SettingsError:
+    """What to tell when something in the data folder cannot be made or written."""
+    reason = "it is no folder" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+    return SettingsError(f"{PREFIX}DATA_DIR: {folder} cannot be used ({reason}): choose a folder that can be written")
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """One warning for each `TIELINE_…` variable that no setting reads."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | COMMAND_LINE
     unknown = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
     return [_unknown(name, known) for name in unknown]
 

@@ -19,7 +19,7 @@ from typing import TextIO
 
 from runtime.file_lock import try_lock
 from runtime.local_process import LocalProcess, local_process
-from runtime.settings import Settings
+from runtime.settings import Settings, unusable_data_dir
 from runtime.temporal_binary import TemporalServerError, cache_folder, cache_lock, temporal_binary
 from runtime.temporal_namespace import prepare_namespace
 
@@ -76,6 +76,7 @@ async def embedded_temporal(settings: Settings) -> AsyncIterator[TemporalAddress
 
     Raises:
         TemporalServerError: no program, the folder's server runs already, or the server does not start.
+        SettingsError: the data folder cannot be written.
     """
     if settings.temporal_address is not None:
         yield TemporalAddress(settings.temporal_address)
@@ -164,8 +165,7 @@ def _command(binary: Path, folder: Path, namespace: str, port: int, ui_port: int
 @contextlib.asynccontextmanager
 async def _claimed(data_dir: Path) -> AsyncIterator[TextIO]:
     """The folder's lock, passed on to the server: it is free again when the last of us has ended."""
-    _folder(data_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (_folder(data_dir) / "lock").open("a") as lock:
+    with _lock_file(data_dir) as lock:
         deadline = asyncio.get_running_loop().time() + HANDOVER_SECONDS
         while not try_lock(lock):
             record = _read(data_dir)
@@ -176,6 +176,14 @@ async def _claimed(data_dir: Path) -> AsyncIterator[TextIO]:
             await asyncio.sleep(0.1)
         _record_file(data_dir).unlink(missing_ok=True)
         yield lock
+
+
+def _lock_file(data_dir: Path) -> TextIO:
+    try:
+        _folder(data_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (_folder(data_dir) / "lock").open("a")
+    except OSError as error:
+        raise unusable_data_dir(data_dir, error) from None
 
 
 def _taken(data_dir: Path, record: _Record | None) -> TemporalServerError:

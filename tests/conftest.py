@@ -1,10 +1,17 @@
 """Fixtures shared by all tests live in tests/fixtures/, one module per real counterpart."""
 
+from hypothesis import settings
+
+settings.register_profile("tieline", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("tieline")
+
 pytest_plugins = [
     "tests.fixtures.http",
     "tests.fixtures.databases",
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",
+    "tests.fixtures.told",
+    "tests.fixtures.commandline",
     "tests.fixtures.token_endpoint",
     "tests.fixtures.authorization_server",
     "tests.fixtures.refreshing",

@@ -7,9 +7,8 @@ from pydantic import Field, JsonValue, model_validator
 
 from definitions.auth.simple import authorization
 from definitions.base import Duration, Model
-from definitions.fields import Expression, SecretField, TemplateText
+from definitions.fields import Expression, HeaderName, Identifier, SecretField, TemplateText
 from definitions.placement import Placement
-from definitions.templates import Template
 
 MEANT = frozenset({"token", "expires_in", "expires_at", "refresh_token"})
 """Captures that the token state is made of; all others are values for later requests and placements."""
@@ -35,26 +34,17 @@ class TokenRequest(Model):
     name: str | None = None
     endpoint: TemplateText
     verb: Literal["GET", "POST", "PUT"] = "POST"
-    headers: dict[str, TemplateText] = {}
+    headers: dict[HeaderName, TemplateText] = {}
     query: dict[str, TemplateText] = {}
     body: TokenBody | None = None
-    capture: dict[str, Expression] = {}
-
-    def templates(self) -> dict[str, str]:
-        """Every template of the request by its path."""
-        found = {"endpoint": self.endpoint}
-        found |= {f"headers.{name}": text for name, text in self.headers.items()}
-        found |= {f"query.{name}": text for name, text in self.query.items()}
-        if self.body:
-            found |= _texts(self.body.values, "body.values")
-        return found
+    capture: dict[Identifier, Expression] = {}
 
 
 class CustomTokenAuth(Model):
     """A chain of token requests; the last one captures `token`."""
 
     type: Literal["custom_token"]
-    secrets: dict[str, SecretField] = Field(min_length=1)
+    secrets: dict[Identifier, SecretField] = Field(min_length=1)
     requests: tuple[TokenRequest, ...] = Field(min_length=1)
     refresh: TokenRequest | None = None
     error: Expression | None = Field(default=None, description="Finds an error inside an answer with status 200")
@@ -84,14 +74,3 @@ class CustomTokenAuth(Model):
         if self.refresh and "refresh_token" not in self.captured():
             raise ValueError("refresh needs a refresh_token: capture it in one of requests")
         return self
-
-
-def _texts(value: JsonValue, path: str) -> dict[str, str]:
-    if isinstance(value, str):
-        Template.parse(value)
-        return {path: value}
-    if isinstance(value, dict):
-        return {key: text for name, item in value.items() for key, text in _texts(item, f"{path}.{name}").items()}
-    if isinstance(value, list):
-        return {key: text for i, item in enumerate(value) for key, text in _texts(item, f"{path}[{i}]").items()}
-    return {}

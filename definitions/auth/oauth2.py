@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from definitions.auth.simple import authorization
 from definitions.base import Duration, Model
-from definitions.fields import Expression, SecretField, TemplateText
+from definitions.fields import Expression, HeaderName, Identifier, SecretField, TemplateText
 from definitions.placement import Placement
 
 
@@ -46,7 +46,7 @@ class TokenEndpoint(Model):
     verb: Literal["POST", "GET"] = "POST"
     client_auth: ClientAuth = ClientAuth.BASIC
     params: dict[str, TemplateText] = {}
-    headers: dict[str, TemplateText] = {}
+    headers: dict[HeaderName, TemplateText] = {}
     format: RequestFormat = RequestFormat.FORM
     audience: TemplateText | None = Field(default=None, description="`aud` of a signed client assertion")
 
@@ -95,8 +95,10 @@ class TokenResponse(Model):
 class Capture(Model):
     """Values that become parameters of the account."""
 
-    token_reply: dict[str, Expression] = {}
-    callback: dict[str, str] = Field(default={}, description="Parameter by the name of a callback query parameter")
+    token_reply: dict[Identifier, Expression] = {}
+    callback: dict[Identifier, str] = Field(
+        default={}, description="Parameter by the name of a callback query parameter"
+    )
 
 
 class AfterConnect(Model):
@@ -104,7 +106,7 @@ class AfterConnect(Model):
 
     method: Literal["GET", "POST"] = "GET"
     path: str
-    capture: dict[str, Expression] = Field(min_length=1)
+    capture: dict[Identifier, Expression] = Field(min_length=1)
 
 
 class JwtBearer(Model):
@@ -132,7 +134,7 @@ class OAuth2Auth(Model):
     authorize: AuthorizeEndpoint | None = None
     refresh: RefreshEndpoint | None = None
     revoke: RevokeEndpoint | None = None
-    scopes: tuple[str, ...] = ()
+    scopes: tuple[TemplateText, ...] = ()
     scope_separator: str = " "
     response: TokenResponse = TokenResponse()
     lifetime: Duration | None = Field(default=None, description="Of a token whose answer states none")
@@ -182,6 +184,4 @@ class OAuth2Auth(Model):
             raise ValueError("identity must name a value that capture or after_connect fills")
         if taken := _BOUND & set(self.authorize.params if self.authorize else ()):
             raise ValueError(f"authorize.params may not set {min(taken)}: it is made anew for each attempt")
-        if "grant_type" in (self.token.params if self.token else {}):
-            raise ValueError("token.params may not set grant_type: choose it by grant")
         return self

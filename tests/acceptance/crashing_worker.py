@@ -5,15 +5,37 @@
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 
 from net.client import GuardedClient
 from net.messages import HttpReply, OutboundRequest, SendTrace
 from runtime.assembly import connect, open_stores, open_worker
 from runtime.exit import leave
 from runtime.settings import load_settings
+from tests.fixtures.tieline import Installation
+
+READY_SECONDS = 60
+
+
+@contextlib.asynccontextmanager
+async def crashing_worker(installation: Installation, point: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Such a process, ready to work."""
+    command = (sys.executable, "-m", "tests.acceptance.crashing_worker", point)
+    environment = os.environ | installation.environment()
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"ready\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
 
 _send = GuardedClient.send
 

@@ -1,11 +1,7 @@
 """kill -9 of a real worker at named points of a call: what the other side sees, and what the run ends with."""
 
 import asyncio
-import contextlib
-import os
-import sys
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +12,7 @@ from definitions.run import Decision, RunResult
 from examples.externalsystems import Systems
 from runtime.assembly import open_worker
 from runtime.temporal_server import TemporalAddress
+from tests.acceptance.crashing_worker import crashing_worker
 from tests.fixtures.tieline import Installation, installed
 from tests.fixtures.waiting import until
 
@@ -79,27 +76,6 @@ async def crash(installation: Installation, point: str, delivery: str) -> tuple[
             worker.kill()
         assert await asyncio.wait_for(worker.wait(), 60) == -9
     return started.id, name
-
-
-@contextlib.asynccontextmanager
-async def crashing_worker(installation: Installation, point: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker process that ends by SIGKILL at this point of its first call."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.acceptance.crashing_worker",
-        point,
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | installation.environment(),
-    )
-    try:
-        assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def waits(installation: Installation, run_id: str) -> bool:

@@ -1,6 +1,6 @@
 """Workflows under the product's name that schedule their commands differently: the corpus must refuse each."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -37,3 +37,11 @@ class AsksWithoutShowing(RunWorkflow):
 
     def _show(self, state: RunState, because: Failure) -> None:
         pass
+
+
+@workflow.defn(name="tieline.run")
+class LooksAtTheClock(RunWorkflow):
+    @workflow.run
+    async def run(self, call: Call) -> RunResult:
+        datetime.now()
+        return await super().run(call)

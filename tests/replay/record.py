@@ -1,4 +1,5 @@
-"""Record the replay corpus: `python -m tests.replay.record`, against a real server and real misbehaving services.
+"""Record what is missing in the replay corpus: `python -m tests.replay.record`, against a real server and real
+misbehaving services. To record a history anew, take it out of the manifest first.
 
 A history that no longer replays is a finding: a run like it, under way somewhere, would get stuck. Record anew only
 together with `workflow.patched(...)`, or when histories of that shape cannot exist any more; add, rather than replace.
@@ -13,9 +14,12 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
+from unittest.mock import patch
 
 from pydantic import SecretStr
 
+from activities.http import HttpActivities
 from definitions.run import Decision
 from examples.externalsystems import serve
 from runtime.assembly import open_worker
@@ -23,6 +27,7 @@ from runtime.exit import leave
 from runtime.runs import RunError
 from runtime.settings import Settings
 from runtime.temporal_server import embedded_temporal
+from tests.acceptance.crashing_worker import crashing_worker
 from tests.fixtures.tieline import Installation, installed
 from tests.fixtures.waiting import until
 
@@ -76,12 +81,79 @@ async def nobody_decided(tieline: Installation) -> str:
     return (await tieline.start("flaky", f"/cut/{fresh()}", method="POST", park_for="1s")).id
 
 
+async def parked_after_giving_up(tieline: Installation) -> str:
+    path = f"/503x*:after=5/{fresh()}"
+    run_id = (await tieline.start("flaky", path, method="POST", give_up_after="2s", on_failure="park")).id
+    await _decide(tieline, run_id, "fail")
+    return run_id
+
+
+async def gave_up_by_temporal(tieline: Installation) -> str:
+    return (await tieline.start("flaky", f"/503x*/{fresh()}", timeout="0.5s", give_up_after="1s")).id
+
+
+async def gave_up_in_the_middle_of_an_attempt(tieline: Installation) -> str:
+    """All in all 33 seconds, which are over within the fourth attempt."""
+    path = f"/503,okx*:wait=60/{fresh()}"
+    return (await tieline.start("flaky", path, timeout="9s", give_up_after="1s")).id
+
+
+async def asked_twice(tieline: Installation) -> str:
+    run_id = (await tieline.start("flaky", f"/cutx2/{fresh()}", method="POST")).id
+    await _decide(tieline, run_id, "retry")
+    await _decide(tieline, run_id, "skip")
+    return run_id
+
+
+async def ended_by_a_fault_of_ours(tieline: Installation) -> str:
+    async def faulty(*_: object) -> NoReturn:
+        raise RuntimeError("nobody has foreseen this")
+
+    with patch.object(HttpActivities, "make", faulty):
+        run_id = (await tieline.start("flaky", f"/ok/{fresh()}", method="POST")).id
+        await _decide(tieline, run_id, "skip")
+    return run_id
+
+
+async def cancelled_in_the_middle_of_its_call(tieline: Installation) -> str:
+    name = fresh()
+    run_id = (await tieline.start("flaky", f"/ok:wait=60/{name}", method="POST", timeout="90s")).id
+    await until(lambda: tieline.systems.ledger.effects(name) == 1)
+    await tieline.runs.cancel(run_id)
+    return run_id
+
+
+async def cancelled_while_it_asked(tieline: Installation) -> str:
+    run_id = (await tieline.start("flaky", f"/cut/{fresh()}", method="POST")).id
+    await until(lambda: _is(tieline, run_id, "waiting_for_decision"))
+    await tieline.runs.cancel(run_id)
+    return run_id
+
+
 async def cancelled_while_it_waited(tieline: Installation) -> str:
     run_id = (await tieline.start("flaky", f"/429:after=600/{fresh()}", method="POST")).id
     await until(lambda: _is(tieline, run_id, "waiting_to_retry"))
     await tieline.runs.cancel(run_id)
     return run_id
 
+
+async def lost_with_its_worker(tieline: Installation) -> str:
+    run_id = await _lost(tieline, "POST")
+    async with open_worker(tieline.stores, tieline.client):
+        await _decide(tieline, run_id, "fail")
+        await _ended(tieline, run_id)
+    return run_id
+
+
+async def lost_until_it_was_too_late(tieline: Installation) -> str:
+    run_id = await _lost(tieline, "GET")
+    async with open_worker(tieline.stores, tieline.client):
+        await _ended(tieline, run_id)
+    return run_id
+
+
+WITHOUT_WORKER: tuple[Scenario, ...] = (lost_with_its_worker, lost_until_it_was_too_late)
+"""They bring their own, and kill it."""
 
 SCENARIOS: tuple[Scenario, ...] = (
     answered,
@@ -93,7 +165,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     decided_to_skip,
     decided_to_fail,
     parked_by_policy,
+    parked_after_giving_up,
+    gave_up_by_temporal,
+    gave_up_in_the_middle_of_an_attempt,
+    asked_twice,
+    ended_by_a_fault_of_ours,
     nobody_decided,
+    cancelled_in_the_middle_of_its_call,
+    cancelled_while_it_asked,
     cancelled_while_it_waited,
 )
 
@@ -109,9 +188,22 @@ async def _decided(tieline: Installation, action: str) -> str:
 
 
 async def _decide(tieline: Installation, run_id: str, action: str) -> None:
-    await until(lambda: _is(tieline, run_id, "waiting_for_decision"))
+    await until(lambda: _is(tieline, run_id, "waiting_for_decision"), limit=60)
     decision = Decision.model_validate({"action": action, "who": "ann", "why": "recorded", "value": {"id": 1}})
     await tieline.runs.decide(run_id, decision)
+
+
+async def _lost(tieline: Installation, method: str) -> str:
+    async with crashing_worker(tieline, "before_send") as worker:
+        path = f"/ok/{fresh()}"
+        run_id = (await tieline.start("flaky", path, method=method, timeout="0.5s", give_up_after="1s")).id
+        await worker.wait()
+    return run_id
+
+
+async def _ended(tieline: Installation, run_id: str) -> None:
+    with contextlib.suppress(RunError):
+        await tieline.runs.result(run_id, timeout=timedelta(seconds=60))
 
 
 async def _is(tieline: Installation, run_id: str, state: str) -> bool:
@@ -121,8 +213,7 @@ async def _is(tieline: Installation, run_id: str, state: str) -> bool:
 async def record(tieline: Installation, scenario: Scenario) -> str:
     """Run a scenario to its end and write its history; returns the workflow's id."""
     run_id = await scenario(tieline)
-    with contextlib.suppress(RunError):
-        await tieline.runs.result(run_id, timeout=timedelta(seconds=60))
+    await _ended(tieline, run_id)
     history = await tieline.client.get_workflow_handle(run_id).fetch_history()
     clean = re.sub(r'"identity": "[^"]*"', '"identity": "recorder"', history.to_json())
     (FOLDER / f"{scenario.__name__}.json").write_text(clean + "\n", encoding="utf-8")
@@ -131,16 +222,20 @@ async def record(tieline: Installation, scenario: Scenario) -> str:
 
 async def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    ids = dict(json.loads(MANIFEST.read_text(encoding="utf-8"))) if MANIFEST.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         async with (
             embedded_temporal(Settings(data_dir=Path(folder))) as server,
             serve() as systems,
             installed(Path(folder) / "tieline", server.address, systems, keys=KEYS) as tieline,
-            open_worker(tieline.stores, tieline.client),
         ):
-            ids = {scenario.__name__: await record(tieline, scenario) for scenario in SCENARIOS}
+            missing = [scenario for scenario in WITHOUT_WORKER if scenario.__name__ not in ids]
+            ids |= {scenario.__name__: await record(tieline, scenario) for scenario in missing}
+            missing = [scenario for scenario in SCENARIOS if scenario.__name__ not in ids]
+            async with open_worker(tieline.stores, tieline.client):
+                ids |= {scenario.__name__: await record(tieline, scenario) for scenario in missing}
     MANIFEST.write_text(json.dumps(ids, indent=2) + "\n", encoding="utf-8")
-    print(f"recorded {len(ids)} histories")
+    print(f"{len(ids)} histories are recorded")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def test_a_file_part_without_a_path_is_refused() -> None:
     [
         ("timeout", "soon", "--timeout: expected a duration such as 30s"),
         ("give_up_after", "0", "--give-up-after: must be longer than zero"),
-        ("success", ["2x"], "--success: '2x' is no status pattern: write 2xx, 404 or 200-204"),
+        ("success", ["2x"], "--success: expected a status pattern: 2xx, 404 or 200-204"),
         ("extract", "a[", "--extract: not a JMESPath expression"),
         ("on_failure", "explode", "--on-failure: Input should be 'fail' or 'park'"),
     ],

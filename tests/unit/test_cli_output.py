@@ -56,12 +56,12 @@ def test_a_document_is_json_with_times_and_models(capsys: pytest.CaptureFixture[
     }
 
 
-def test_an_error_is_json_when_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_the_json_document_when_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     complain(Complaint("no such run", Status.BAD_USE, {"run": "run-1"}), as_json=True)
 
     captured = capsys.readouterr()
-    assert captured.out == ""
-    assert json.loads(captured.err) == {"error": {"message": "no such run", "exit_status": 2, "run": "run-1"}}
+    assert captured.err == ""
+    assert json.loads(captured.out) == {"error": {"message": "no such run", "exit_status": 2, "run": "run-1"}}
 
 
 @pytest.mark.parametrize(

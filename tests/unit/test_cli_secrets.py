@@ -29,7 +29,7 @@ def test_a_secret_is_read_from_a_file_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_secret_is_read_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("xyzzy-from-input"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"xyzzy-from-input")))
 
     assert read_secrets(["client_secret=-"], FIELDS, OWNER) == {"client_secret": "xyzzy-from-input"}
 

@@ -1,5 +1,7 @@
 """The table of what may be sent again (RFC 9110 §9.2.2 and §15), row by row."""
 
+from typing import cast, get_args
+
 import pytest
 
 from activities.judge import judge_net_error, judge_status
@@ -92,3 +94,71 @@ def test_an_answer_that_cannot_be_used_is_final(code: Code, delivery: Delivery) 
 @pytest.mark.parametrize("code", ["egress_denied", "invalid_request"])
 def test_what_policy_forbids_is_final(code: Code) -> None:
     assert judge_net_error(NetError(code, "POST https://api.example", sent=Sent.NO), Delivery.SAFE).verdict is FINAL
+
+
+ROWS: list[tuple[str, str]] = [
+    # GET PUT DELETE, POST with a key, POST without: a(gain), u(nknown), f(inal), d(one)
+    ("not sent: dns_failed", "aaaaa"),
+    ("not sent: connect_failed", "aaaaa"),
+    ("not sent: tls_failed", "aaaaa"),
+    ("not sent: pool_timeout", "aaaaa"),
+    ("not sent: egress_denied", "fffff"),
+    ("not sent: invalid_request", "fffff"),
+    ("maybe sent: timeout", "aaaau"),
+    ("maybe sent: connection_lost", "aaaau"),
+    ("maybe sent: protocol_error", "aaaau"),
+    ("answered: response_too_large", "fffff"),
+    ("answered: undecodable_body", "fffff"),
+    ("answered: redirect_refused", "fffff"),
+    ("answered: too_many_redirects", "fffff"),
+    ("200", "ddddd"),
+    ("204", "ddddd"),
+    ("304", "fffff"),
+    ("400", "fffff"),
+    ("401", "fffff"),
+    ("403", "fffff"),
+    ("404", "fffff"),
+    ("404 again", "ffdff"),
+    ("410 again", "ffdff"),
+    ("408", "aaaaa"),
+    ("409", "fffaf"),
+    ("412", "fffff"),
+    ("413", "fffff"),
+    ("422", "fffff"),
+    ("425", "aaaaa"),
+    ("429", "aaaaa"),
+    ("429 with Retry-After", "aaaaa"),
+    ("500", "aaaau"),
+    ("501", "fffff"),
+    ("502", "aaaau"),
+    ("503", "aaaau"),
+    ("503 with Retry-After", "aaaaa"),
+    ("504", "aaaau"),
+    ("505", "fffff"),
+    ("999", "aaaau"),
+]
+COLUMNS = [("GET", SAFE), ("PUT", SAFE), ("DELETE", SAFE), ("POST", KEYED), ("PATCH", UNSAFE)]
+LETTERS: dict[Verdict | None, str] = {AGAIN: "a", UNKNOWN: "u", FINAL: "f", None: "d"}
+SENT = {"not sent": Sent.NO, "maybe sent": Sent.MAYBE, "answered": Sent.ANSWERED}
+
+
+@pytest.mark.parametrize(("situation", "row"), ROWS)
+def test_the_whole_table(situation: str, row: str) -> None:
+    sent, _, code = situation.partition(": ")
+
+    def verdict(method: str, delivery: Delivery) -> Verdict | None:
+        if code:
+            return judge_net_error(NetError(cast("Code", code), "fault", sent=SENT[sent]), delivery).verdict
+        return verdict_of(
+            int(situation.split()[0]),
+            delivery,
+            method=method,
+            attempt=2 if "again" in situation else 1,
+            told_to_wait="Retry-After" in situation,
+        )
+
+    assert "".join(LETTERS[verdict(method, delivery)] for method, delivery in COLUMNS) == row
+
+
+def test_the_table_has_every_fault_that_the_network_can_have() -> None:
+    assert {situation.partition(": ")[2] for situation, _ in ROWS} - {""} == set(get_args(Code))

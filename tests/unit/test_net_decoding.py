@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.decoding import TooLargeError, UndecodableError, decoder_for
+from net.decoding import _STEP, TooLargeError, UndecodableError, decoder_for
 
 LIMIT = 100_000
 
@@ -138,3 +138,13 @@ def test_a_body_in_tiny_pieces_takes_no_more_memory_than_one_in_large_ones() -> 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300_000
+
+
+@pytest.mark.parametrize("form", ["gzip", "zlib", "raw deflate", "gzip in members"])
+@pytest.mark.parametrize("size", [_STEP - 1, _STEP, _STEP + 1, _STEP + 21, 3 * _STEP])
+def test_a_body_of_several_steps_comes_out_whole(form: str, size: int) -> None:
+    coding, encode = CODERS[form]
+    body = bytes(size)
+    coded = encode(body)
+    assert decode([coding], coded, limit=size) == body
+    assert decode([coding], coded, 1, len(coded) - 1, limit=size) == body

@@ -1,7 +1,7 @@
 """Where connections may go: the operator's rules, read and applied."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -179,6 +179,13 @@ def test_a_refusal_names_the_worst_of_several_addresses() -> None:
 def test_the_advice_of_a_refusal_is_a_rule_that_helps(address: str) -> None:
     advice = refusal("db.internal", address, port=5432).rpartition("allow ")[2]
     assert allowed([advice], "db.internal", address, 5432)
+
+
+@pytest.mark.parametrize("address", ["224.0.0.1", "0.0.0.0", "2002:7f00:1::"])
+def test_no_rule_however_made_opens_what_is_never_reachable(address: str) -> None:
+    policy = EgressPolicy([AllowRule(None, ip_network(address), 80), AllowRule("x.example", None, 80)])
+    with pytest.raises(NetError, match="no rule can allow it"):
+        policy.check("x.example", addresses(address), 80)
 
 
 def test_a_refusal_for_good_offers_no_rule() -> None:

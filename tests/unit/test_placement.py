@@ -13,6 +13,8 @@ from auth.placement import Draft, PlacementError, place
 from auth.secret import Secret
 from definitions.integration import Integration
 from definitions.operation import Body, FormBody, JsonBody, MultipartBody, TextBody
+from definitions.urls import build_url
+from net.headers import RESERVED
 from net.messages import Injected
 
 URL = "https://api.example.com/v1/leads"
@@ -193,6 +195,87 @@ def test_any_cookie_value_is_one_cookie_or_is_refused(secret: str) -> None:
     except Misconfigured:
         return
     assert draft.headers[0][1].split("; ") == ["a=b", f"session={secret}"]
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_no_header_of_the_connection_carries_a_credential(name: str) -> None:
+    with pytest.raises(Misconfigured, match=f"header {name.title()} belongs to the connection"):
+        placed("header", name.title(), "t0k")
+
+
+@pytest.mark.parametrize("secret", ["a/../b", "../../admin", "..\\x", "%252e%252e", "..;x"])
+def test_a_path_value_that_a_server_could_read_as_another_directory_is_refused(secret: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        placed("path", "bot", secret, url="https://api.example.com/{bot}/send")
+    assert secret not in str(caught.value)
+
+
+def test_an_empty_path_value_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="the value is empty, which would lead to another path"):
+        placed("path", "bot", "", url="https://api.example.com/{bot}/send")
+
+
+def test_a_path_placement_leaves_the_query_alone() -> None:
+    draft = placed("path", "bot", "t0k", url="https://api.example.com/{bot}/send?x={bot}")
+    assert draft.url == "https://api.example.com/t0k/send?x={bot}"
+
+
+def test_cookies_of_several_lines_become_one_line() -> None:
+    headers = (("Cookie", "a=1; session=theirs"), ("Accept", "*/*"), ("cookie", "b=2"))
+    draft = placed("cookie", "session", "t0k", headers=headers)
+    assert draft.headers == (("Accept", "*/*"), ("Cookie", "a=1; b=2; session=t0k"))
+
+
+@given(query=st.lists(st.tuples(st.sampled_from(["a", "key", "KEY", "k ey", "ü"]), st.text(max_size=5)), max_size=5))
+def test_a_url_parameter_replaces_its_own_name_and_nothing_else(query: list[tuple[str, str]]) -> None:
+    url = placed("url_parameter", "key", "t0k", url=build_url(URL, "", query)).url
+
+    others = [pair for pair in query if pair[0] != "key"]
+    assert parse_qsl(urlsplit(url).query, keep_blank_values=True) == [*others, ("key", "t0k")]
+    assert url.partition("?")[0] == URL
+
+
+@given(headers=st.lists(st.tuples(st.sampled_from(["Accept", "X-Key", "x-key", "X-Keys"]), st.just("v")), max_size=5))
+def test_a_header_replaces_its_own_name_and_nothing_else(headers: list[tuple[str, str]]) -> None:
+    draft = placed("header", "X-Key", "t0k", headers=tuple(headers))
+
+    others = [pair for pair in headers if pair[0].lower() != "x-key"]
+    assert draft.headers == (*others, ("X-Key", "t0k"))
+
+
+@given(value=st.dictionaries(st.text(max_size=4), st.integers(), max_size=4), name=st.text(min_size=1, max_size=4))
+def test_a_member_of_a_json_body_replaces_its_own_name_and_nothing_else(value: dict[str, Any], name: str) -> None:
+    draft = placed("body", name, "t0k", body=JsonBody.model_construct(value=value))
+
+    assert isinstance(draft.body, JsonBody)
+    assert draft.body.value == {**value, name: "t0k"}
+    assert draft.url == URL
+    assert draft.headers == ()
+
+
+@given(secret=st.text())
+@example(secret='a"b\\c\r\n{token}')
+def test_any_secret_fits_a_body_as_it_is(secret: str) -> None:
+    draft = placed("body", "key", secret, body=FormBody(fields=(("a", "b"),)))
+
+    assert draft.body == FormBody(fields=(("a", "b"), ("key", secret)))
+
+
+@given(
+    where=st.sampled_from(["header", "url_parameter", "path", "cookie"]),
+    secret=st.text(min_size=3) | st.text(alphabet="\r\n\0;, .%2e/\\#?&=", min_size=3, max_size=12),
+)
+def test_no_place_lets_a_secret_add_a_line_a_host_or_another_part(where: str, secret: str) -> None:
+    url = "https://api.example.com/{bot}/send?q=1"
+    try:
+        draft = placed(where, "bot", secret, url=url, headers=(("A", "b"),))
+    except Misconfigured:
+        return
+    parts = urlsplit(draft.url)
+    assert (parts.scheme, parts.netloc, parts.fragment) == ("https", "api.example.com", "")
+    assert parts.path.count("/") == 2
+    assert parts.query.split("&")[0] == "q=1"
+    assert not any(set(text) & set("\r\n\0") for pair in draft.headers for text in pair)
 
 
 def _encodable(text: str) -> bool:

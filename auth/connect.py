@@ -242,7 +242,7 @@ class Connector:
             raise refused(Fault.UNIDENTIFIED, name, detail=str(error)) from None
         except CredentialError as error:
             raise refused(Fault.BUSY, name, detail=str(error)) from None
-        return connected(opened, auth, reply)
+        return connected(attempt.id, opened, auth, reply)
 
     def _judge(self, opened: OpenAccount, auth: OAuth2Auth, attempt: Attempt) -> Accept:
         """Whether the tokens that came may take the place of what is in force; what may not is given back."""

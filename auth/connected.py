@@ -15,6 +15,8 @@ class Connected:
     """A connected account. `expires_at` in epoch seconds: of the access token, None when nobody knows."""
 
     account: str
+    attempt: str
+    """The id of the attempt that brought it."""
     renews: bool
     """Whether there is a refresh token: without one, the account ends with its access token."""
     expires_at: float | None
@@ -42,10 +44,11 @@ class Connected:
         return f"on {datetime.fromtimestamp(self.expires_at, UTC):%Y-%m-%d at %H:%M UTC}"
 
 
-def connected(opened: OpenAccount, auth: OAuth2Auth, reply: TokenReply) -> Connected:
+def connected(attempt: str, opened: OpenAccount, auth: OAuth2Auth, reply: TokenReply) -> Connected:
     """The outcome of a reply that was put in force."""
     return Connected(
         opened.account.name,
+        attempt,
         reply.refresh_token is not None,
         reply.expires_at,
         _not_granted(auth, scopes(auth, opened), reply.scope),

@@ -59,6 +59,7 @@ STATUS_OF = {
     "runtime.run_ids.AmbiguousRun": Status.BAD_USE,
     "runtime.runs.RunError": Status.FAILED,
     "runtime.health.HealthAddressTaken": Status.BAD_USE,
+    "gateway.loopback.PortTaken": Status.BAD_USE,
     "runtime.telemetry.MetricsAddressUnusable": Status.BAD_USE,
     "runtime.codec.UndecodablePayload": Status.FAILED,
     "runtime.payload_store.PayloadUnavailable": Status.FAILED,

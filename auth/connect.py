@@ -193,7 +193,7 @@ class Connector:
         try:
             made = await self._finish(attempt, callback, verifier)
         except ConnectError as error:
-            logger.warning("connect attempt %s: %s", attempt.id, error)
+            logger.info("connect attempt %s: %s", attempt.id, error)
             await self._close(attempt, error.fault, error.told)
             raise
         logger.info("account %r was connected", made.account)

@@ -105,7 +105,7 @@ def needs_reconnect(cause: str, opened: OpenAccount, detail: str = "") -> NeedsR
     told = _CAUSES.get(cause, f"the provider no longer accepts its grant ({cause})")
     return NeedsReconnect(
         f"account {account!r}: {told}{detail}",
-        action=f"connect it again: tieline accounts connect {account}"
+        action=f"connect it{' again' if cause != NOT_CONNECTED else ''}: tieline accounts connect {account}"
         if opened.integration.by_consent
         else f"save its secrets again: tieline accounts set-secrets {account}",
         account=account,

@@ -52,7 +52,12 @@ def connect(
     progress = with_stores(work)
     if progress.outcome != "connected":
         told = progress.told or f"account {name}: nobody consented in time. Next step: tieline accounts connect {name}"
-        raise CliError(told, Status.FAILED, account=name, outcome=progress.outcome or "expired")
+        raise CliError(
+            told.replace(". Next step: ", "\nNext step: "),
+            Status.FAILED,
+            account=name,
+            outcome=progress.outcome or "expired",
+        )
     printer = Printer(output)
     if printer.json:
         printer.document({"account": name, "outcome": progress.outcome, "told": progress.told})

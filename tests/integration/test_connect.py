@@ -23,7 +23,7 @@ async def test_an_account_that_nobody_connected_says_so_and_asks_nobody(connecti
     opened = await connecting.create()
     with pytest.raises(NeedsReconnect, match="nobody has connected it yet") as caught:
         await connecting.bench.resolver().resolve_account("main")
-    assert caught.value.action == "connect it again: tieline accounts connect main"
+    assert caught.value.action == "connect it: tieline accounts connect main"
     assert (await connecting.bench.account(opened)).state == NOT_CONNECTED
     assert connecting.server.token_requests == []
 

@@ -17,5 +17,6 @@ pytest_plugins = [
     "tests.fixtures.refreshing",
     "tests.fixtures.consented",
     "tests.fixtures.token_processes",
+    "tests.fixtures.chromium",
     "tests.fixtures.collector",
 ]

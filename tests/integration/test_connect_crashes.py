@@ -2,8 +2,10 @@
 
 import pytest
 
+from auth.connect_error import ConnectError
+from auth.errors import NeedsReconnect
 from storage.accounts import ACTIVE, NOT_CONNECTED
-from tests.fixtures.authorization_server import TOKEN, instead
+from tests.fixtures.authorization_server import TOKEN, Fault, instead
 from tests.fixtures.consented import Browser, Connecting
 from tests.fixtures.token_endpoint import refusal
 from tests.fixtures.token_processes import Child
@@ -48,8 +50,31 @@ async def test_after_a_kill_the_person_consents_once_more(connecting: Connecting
     assert await connecting.bench.record(opened, "consent") is None
 
 
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_refusal_after_a_killed_connect_is_not_taken_for_a_lost_reply(
+    sqlite_connecting: Connecting, child: Child, point: str
+) -> None:
+    opened = await sqlite_connecting.create()
+    browser = sqlite_connecting.browser()
+    await browser.connect()
+    sqlite_connecting.server.newest.family.revoked = True
+    await killed_at(point, sqlite_connecting, browser, child)
+    await sqlite_connecting.bench.end_lease(opened)
+    await sqlite_connecting.bench.expire(opened)
+    with pytest.raises(NeedsReconnect):
+        await sqlite_connecting.bench.process().ensure(opened)
+    assert (await sqlite_connecting.bench.account(opened)).cause == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(instead(refusal(400, "invalid_grant")), id="refused"),
+        pytest.param(instead(refusal(200, "bad_verification_code")), id="refused-with-200"),
+    ],
+)
 async def test_a_connect_that_fails_leaves_the_stored_heir_of_a_killed_refresh(
-    connecting: Connecting, child: Child
+    connecting: Connecting, child: Child, fault: Fault
 ) -> None:
     opened = await connecting.create()
     browser = connecting.browser()
@@ -59,8 +84,8 @@ async def test_a_connect_that_fails_leaves_the_stored_heir_of_a_killed_refresh(
     await child.killed()
     await connecting.bench.end_lease(opened)
     query = await browser.go(await connecting.invite())
-    connecting.server.fault(TOKEN, instead(refusal(400, "invalid_grant")))
-    with pytest.raises(Exception, match="no token for the consent"):
+    connecting.server.fault(TOKEN, fault)
+    with pytest.raises(ConnectError, match="no token for the consent"):
         await connecting.connector.finish(query, browser.cookie)
     asked = len(connecting.server.token_requests)
     state = await connecting.bench.process().ensure(opened)

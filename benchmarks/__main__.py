@@ -54,7 +54,7 @@ async def _measured(names: Sequence[str]) -> list[Comparison]:
                 bar.update(task, description=name)
                 async for comparison in BENCHMARKS[name](stage):
                     done.append(comparison)
-                    bar.console.print(f"{comparison.name}: {comparison.ratio:.2f}", highlight=False)
+                    bar.console.print(f"{comparison.name}: {_ratio(comparison.ratio)}", highlight=False)
     return done
 
 

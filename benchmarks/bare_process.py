@@ -18,10 +18,7 @@ async def _work(address: str, task_queue: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    (
-        _,
-        *where,
-    ) = sys.argv[:4]
-    for module in sys.argv[4:]:
+    where, modules = sys.argv[1:4], sys.argv[4:]
+    for module in modules:
         importlib.import_module(module)
     asyncio.run(_work(*where))

@@ -28,7 +28,7 @@ class Comparison:
 
 
 async def compare(
-    name: str, subject: Figure, base: Figure, *, unit: str, goal: str = "", rounds: int = 7
+    name: str, subject: Figure, base: Figure, *, unit: str, goal: str = "", rounds: int = 9
 ) -> Comparison:
     """Measure both in turn; who goes first changes from round to round. A round before them warms up."""
     await subject()

@@ -16,7 +16,7 @@ from runtime.assembly import connect, open_worker
 from runtime.runs import Runs
 
 BARE_QUEUE = "bench-bare"
-LOADS = {1: 20, 16: 80, 64: 192}
+LOADS = {1: 15, 16: 64, 64: 128}
 """Runs of a round, by how many are in flight."""
 
 
@@ -34,7 +34,7 @@ async def measure(stage: Stage) -> AsyncIterator[Comparison]:
 
     async def against(base: Work, name: str, at_once: int, goal: str = "") -> Comparison:
         sides = [per_second(work, calls=LOADS[at_once], at_once=at_once) for work in (tieline, base)]
-        return await compare(f"{name}, {in_flight(at_once)}", *sides, unit="/s", goal=goal, rounds=5)
+        return await compare(f"{name}, {in_flight(at_once)}", *sides, unit="/s", goal=goal, rounds=7)
 
     async with bare_worker(bare_client, BARE_QUEUE, stage.url), open_worker(stage.stores, client):
         for at_once in LOADS:

@@ -30,7 +30,7 @@ async def measure(stage: Stage) -> AsyncIterator[Comparison]:
                 subject = per_second(bare_run(ours, QUEUE, NOTHING), calls=count, at_once=at_once)
                 base = per_second(bare_run(stock, QUEUE, NOTHING), calls=count, at_once=at_once)
                 name = f"embedded server's settings, {in_flight(at_once)}"
-                yield await compare(name, subject, base, unit="/s", rounds=5)
+                yield await compare(name, subject, base, unit="/s", rounds=7)
 
 
 @contextlib.asynccontextmanager

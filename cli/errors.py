@@ -47,7 +47,7 @@ class Complaint:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 STATUS_OF = {
     "runtime.settings.SettingsError": Status.BAD_USE,
@@ -66,6 +66,7 @@ STATUS_OF = {
     "runtime.assembly.TemporalUnreachable": Status.UNREACHABLE,
     "runtime.temporal_binary.TemporalServerError": Status.UNREACHABLE,
     "runtime.search_attributes.SearchAttributesMissing": Status.FAILED,
+    "storage.errors.BadDatabaseUrl": Status.BAD_USE,
     "storage.errors.DatabaseUnavailable": Status.UNREACHABLE,
     "storage.errors.StorageError": Status.BAD_USE,
     "auth.keys.KeyringError": Status.BAD_USE,

@@ -19,7 +19,7 @@ from runtime.stores import Stores, open_stores
 from runtime.temporal_binary import TemporalServerError
 from runtime.temporal_server import find_temporal
 from storage.accounts import ACTIVE
-from storage.errors import DatabaseUnavailable, StorageError
+from storage.errors import BadDatabaseUrl, DatabaseUnavailable, StorageError
 from workflows.attributes import ALL
 
 SHOWN = 5
@@ -62,10 +62,9 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(Finding("data folder", State.WRONG, str(error)))
     except KeyringError as error:
         findings.append(Finding("keys", State.WRONG, str(error)))
-    except DatabaseUnavailable as error:
-        findings.append(Finding("database", State.UNREACHABLE, str(error)))
     except StorageError as error:
-        findings.append(Finding("database", State.WRONG, str(error)))
+        away = isinstance(error, DatabaseUnavailable) and not isinstance(error, BadDatabaseUrl)
+        findings.append(Finding("database", State.UNREACHABLE if away else State.WRONG, str(error)))
     return findings
 
 

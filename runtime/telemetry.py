@@ -1,16 +1,14 @@
 """Metrics and traces of one process: set up once, at its start. They are sent on the way out by `runtime.exit`."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from temporalio.contrib.opentelemetry import OpenTelemetryInterceptor, create_tracer_provider
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from runtime.settings import Settings
-from runtime.spans import TextlessExporter
+
+if TYPE_CHECKING:
+    from temporalio.contrib.opentelemetry import OpenTelemetryInterceptor
 
 
 class MetricsAddressUnusable(Exception):
@@ -38,13 +36,22 @@ def temporal_runtime(settings: Settings) -> Runtime:
         ) from None
 
 
-def tracing_interceptors(settings: Settings) -> Sequence[OpenTelemetryInterceptor]:
+def tracing_interceptors(settings: Settings) -> "Sequence[OpenTelemetryInterceptor]":
     """Spans of runs and activities, sent by OTLP over HTTP; none without an endpoint.
 
     Span names and attributes are Temporal's own: types and ids, no request data.
     """
     if not settings.otlp_endpoint:
         return ()
+    # Loaded where spans are wanted: it takes a fifth of a second.
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from temporalio.contrib.opentelemetry import OpenTelemetryInterceptor, create_tracer_provider
+
+    from runtime.spans import TextlessExporter
+
     exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
     provider = create_tracer_provider(resource=Resource.create({"service.name": "tieline"}))
     provider.add_span_processor(BatchSpanProcessor(TextlessExporter(exporter)))

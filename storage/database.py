@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from storage.errors import DatabaseUnavailable
+from storage.errors import BadDatabaseUrl, DatabaseUnavailable
 from storage.migrate import upgrade
 
 BUSY_SECONDS = 10
@@ -42,7 +42,7 @@ class Database:
     """Opens connections as they are needed; `url` is SQLAlchemy's, with an async driver.
 
     Raises:
-        DatabaseUnavailable: the URL cannot be used.
+        BadDatabaseUrl: the URL cannot be used.
     """
 
     def __init__(self, url: str) -> None:
@@ -93,24 +93,24 @@ def _engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError shows what stands in the place of the port
-        raise DatabaseUnavailable(_NO_URL) from None
+        raise BadDatabaseUrl(_NO_URL) from None
     if "sslmode" in parsed.query:
-        raise DatabaseUnavailable("TIELINE_DATABASE_URL: write ?ssl=… instead of ?sslmode=…; the values are the same")
+        raise BadDatabaseUrl("TIELINE_DATABASE_URL: write ?ssl=… instead of ?sslmode=…; the values are the same")
     if "@" in (parsed.host or ""):  # the end of a password: it would be shown as the host
-        raise DatabaseUnavailable(_NO_URL)
+        raise BadDatabaseUrl(_NO_URL)
     options: dict[str, Any] = {"timeout": BUSY_SECONDS}
     if parsed.get_backend_name() == "postgresql":
         options = {"timeout": CONNECT_SECONDS}
     try:
         engine = create_async_engine(parsed, connect_args=options, hide_parameters=True)
     except (NoSuchModuleError, ModuleNotFoundError, ArgumentError, InvalidRequestError):
-        raise DatabaseUnavailable(
+        raise BadDatabaseUrl(
             f"TIELINE_DATABASE_URL names driver {parsed.drivername!r}: use sqlite+aiosqlite or postgresql+asyncpg"
         ) from None
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
     elif engine.dialect.name != "postgresql" or not engine.dialect.is_async:
-        raise DatabaseUnavailable(f"{parsed.drivername} is not supported: use sqlite+aiosqlite or postgresql+asyncpg")
+        raise BadDatabaseUrl(f"{parsed.drivername} is not supported: use sqlite+aiosqlite or postgresql+asyncpg")
     return engine
 
 

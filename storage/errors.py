@@ -12,6 +12,10 @@ class DatabaseUnavailable(StorageError):
     """The database cannot be reached, opened or written."""
 
 
+class BadDatabaseUrl(DatabaseUnavailable):
+    """TIELINE_DATABASE_URL is no URL that can be used: nothing was asked of any database."""
+
+
 class SchemaTooNew(StorageError):
     """A newer Tieline has migrated this database."""
 

@@ -3,10 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -33,13 +29,22 @@ async def upgrade(engine: AsyncEngine) -> None:
                 await connection.run_sync(_upgrade)
 
 
+def newest_revision() -> str:
+    """Revisions are numbered, and their files named after them."""
+    return max(file.stem.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def _upgrade(connection: Connection) -> None:
+    current = _current_revision(connection)
+    if current == newest_revision():
+        return  # before Alembic is loaded: that takes longer than most commands
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
-        return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise SchemaTooNew(f"the database was migrated by a newer Tieline (revision {current}): start that version")
     if current is None and (taken := metadata.tables.keys() & set(inspect(connection).get_table_names())):
@@ -48,3 +53,10 @@ def _upgrade(connection: Connection) -> None:
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _current_revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from definitions.run import Decision, RunResult
 from examples.externalsystems import Systems
+from examples.externalsystems.ledger import Entry
 from runtime.assembly import open_worker
 from runtime.temporal_server import TemporalAddress
 from tests.acceptance.crashing_worker import crashing_worker
@@ -20,17 +21,25 @@ LIMIT = timedelta(seconds=90)
 POINTS = ("before_send", "after_send", "after_reply")
 ADAPTERS = {"safe": ("flaky", "PUT"), "keyed": ("keyed", "POST"), "unsafe": ("flaky", "POST")}
 
+DECISIONS = {
+    0: Decision(action="retry", who="ann", why="it is not in their ledger"),
+    1: Decision(action="skip", who="ann", why="it is in their ledger", value="seen"),
+}
+"""What an operator decides who looked how many requests had arrived."""
+
 pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """What was seen of one call whose first worker was killed."""
+    """What was seen of one call whose first worker was killed. `asked`: how many requests had arrived when the run
+    asked for a decision, None when it did not ask."""
 
+    asked: int | None
     requests: int
     keys: int
     effects: int
-    parked: bool
+    steps: list[str]
     result: RunResult
 
 
@@ -52,30 +61,41 @@ async def crashed(
 async def crash_and_finish(installation: Installation, point: str, delivery: str) -> Crashed:
     """Kill the first worker at the point, then let another finish; an unsafe call is finished by a decision."""
     run_id, name = await crash(installation, point, delivery)
-    parked = False
+    asked = None
     async with open_worker(installation.stores, installation.client):
         if delivery == "unsafe":
             await until(lambda: waits(installation, run_id), limit=90)
-            parked = True
-            await installation.runs.decide(run_id, Decision(action="skip", who="ann", why="looked it up", value="seen"))
+            asked = len(requests_for(installation, name))
+            await installation.runs.decide(run_id, DECISIONS[asked])
         result = await installation.runs.result(run_id, timeout=LIMIT)
-    seen = [entry for entry in installation.systems.ledger.requests("/flaky/") if entry.path.endswith(name)]
-    keys = {entry.idempotency_key for entry in seen}
-    return Crashed(len(seen), len(keys), installation.systems.ledger.effects(name), parked, result)
+    _, steps = await installation.runs.show(run_id)
+    requests = requests_for(installation, name)
+    return Crashed(
+        asked=asked,
+        requests=len(requests),
+        keys=len({request.idempotency_key for request in requests}),
+        effects=installation.systems.ledger.effects(name),
+        steps=[step.what for step in steps],
+        result=result,
+    )
 
 
 async def crash(installation: Installation, point: str, delivery: str) -> tuple[str, str]:
     """Start a call whose worker dies at this point; returns the run's id and the effect's name."""
     adapter, method = ADAPTERS[delivery]
     name = f"{delivery}-{uuid.uuid4().hex[:8]}"
-    held = "ok:wait=3" if point == "after_send" else "ok"
+    held = "ok:wait=60" if point == "after_send" else "ok"
     async with crashing_worker(installation, point) as worker:
-        started = await installation.start(adapter, f"/{held}/{name}", method=method, timeout="5s")
+        started = await installation.start(adapter, f"/{held}/{name}", method=method, timeout="90s")
         if point == "after_send":
             await until(lambda: installation.systems.ledger.effects(name) > 0, limit=60)
             worker.kill()
         assert await asyncio.wait_for(worker.wait(), 60) == -9
     return started.id, name
+
+
+def requests_for(installation: Installation, name: str) -> list[Entry]:
+    return [entry for entry in installation.systems.ledger.requests("/flaky/") if entry.path.endswith(name)]
 
 
 async def waits(installation: Installation, run_id: str) -> bool:
@@ -103,11 +123,14 @@ async def test_a_repeatable_call_is_finished_by_the_next_worker(
     assert (seen.requests, seen.keys, seen.effects) == (requests, 1, effects)
 
 
-@pytest.mark.parametrize(("point", "effects"), [("before_send", 0), ("after_send", 1), ("after_reply", 1)])
-async def test_an_unsafe_call_is_never_sent_twice_and_waits_for_a_decision(
-    crashed: dict[tuple[str, str], Crashed], point: str, effects: int
+@pytest.mark.parametrize(
+    ("point", "arrived", "status"), [("before_send", 0, 200), ("after_send", 1, None), ("after_reply", 1, None)]
+)
+async def test_an_unsafe_call_is_not_sent_again_before_somebody_has_looked(
+    crashed: dict[tuple[str, str], Crashed], point: str, arrived: int, status: int | None
 ) -> None:
     seen = crashed[point, "unsafe"]
-    assert seen.parked
-    assert (seen.requests, seen.effects) == (effects, effects)
-    assert seen.result.value == "seen"
+    assert seen.asked == arrived
+    assert (seen.requests, seen.effects) == (1, 1)
+    assert (seen.result.call.status if seen.result.call else None) == status
+    assert any("its worker was lost" in step for step in seen.steps)

@@ -28,7 +28,7 @@ def lines_run(file: Path) -> Iterator[set[int]]:
         yield seen
     finally:
         sys.settrace(before)
-        threading.settrace(before)  # type: ignore[arg-type]
+        threading.settrace(before)
 
 
 def missed_lines(file: Path, seen: set[int], *, without: Collection[str] = ()) -> list[str]:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from definitions.integration import Integration
-from definitions.loading import json_schema
+from definitions.loading import KINDS, json_schema
 from definitions.profile import Profile
 
 SCHEMA = json_schema()
@@ -65,7 +65,7 @@ def _fits_text_or_number(value: Any, schema: dict[str, Any]) -> bool:
         return len(value) >= schema.get("minLength", 0) and bool(re.search(schema.get("pattern", ""), value))
     if isinstance(value, int | float) and not isinstance(value, bool):
         above = value > schema.get("exclusiveMinimum", float("-inf"))
-        return above and schema.get("minimum", value) <= value <= schema.get("maximum", value)
+        return bool(above and schema.get("minimum", value) <= value <= schema.get("maximum", value))
     return True
 
 
@@ -164,7 +164,7 @@ def test_every_example_is_valid_by_it(file: Path) -> None:
     ],
 )
 def test_what_loads_is_not_underlined(document: dict[str, Any]) -> None:
-    {"integration": Integration, "profile": Profile}[document["kind"]].model_validate(document)
+    KINDS[document["kind"]].model_validate(document)
 
     assert fits(document, SCHEMA)
 

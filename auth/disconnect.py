@@ -39,8 +39,8 @@ class Disconnected:
         if self.left is None:
             return f"account {self.account}: disconnected, and its grant revoked at the provider"
         return (
-            f"account {self.account}: disconnected here, but its grant was not revoked at the provider ({self.left}): "
-            "take it back in the provider's own settings"
+            f"account {self.account}: disconnected here, but the provider did not confirm that its grant is over "
+            f"({self.left}): take it back in the provider's own settings"
         )
 
 

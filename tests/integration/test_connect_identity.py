@@ -7,27 +7,12 @@ from typing import Any
 import pytest
 
 from auth.connect_error import ConnectError, Fault
-from definitions.loading import load_text
 from storage.accounts import ACTIVE
-from tests.fixtures.authorization_server import AUTHORIZE, REVOKE, TOKEN, StrictServer, instead, said_as
-from tests.fixtures.consented import Browser, Connecting, authorization_code
+from tests.fixtures.authorization_server import AUTHORIZE, TOKEN, StrictServer, instead, said_as
+from tests.fixtures.consented import Browser, Connecting
 from tests.fixtures.http import Answer
-from tests.fixtures.refreshing import CLIENT
 
 ME = {"path": "/api/me", "capture": {"user_id": "user.id"}}
-
-
-async def create(connecting: Connecting, **auth: Any) -> None:
-    """An account of an integration whose API is the server's own."""
-    document = {
-        "kind": "integration",
-        "key": "own",
-        "name": "own",
-        "base_url": connecting.server.url,
-        "auth": authorization_code(connecting.server, **auth),
-    }
-    await connecting.bench.definitions.apply(load_text(json.dumps(document), "test.yaml"))
-    await connecting.bench.accounts.create("main", "own", {}, CLIENT)
 
 
 async def fault_of(connecting: Connecting, browser: Browser) -> Fault:
@@ -39,7 +24,7 @@ async def fault_of(connecting: Connecting, browser: Browser) -> Fault:
 async def test_a_reconnect_as_the_same_person_takes_the_row_and_leaves_its_name_and_bindings(
     connecting: Connecting,
 ) -> None:
-    await create(connecting, after_connect=ME)
+    await connecting.create_own(after_connect=ME)
     browser = connecting.browser()
     await browser.connect()
     before = await connecting.bench.accounts.get("main")
@@ -51,7 +36,7 @@ async def test_a_reconnect_as_the_same_person_takes_the_row_and_leaves_its_name_
 
 
 async def test_a_reconnect_as_somebody_else_is_refused_and_what_came_is_revoked(connecting: Connecting) -> None:
-    await create(connecting, after_connect=ME)
+    await connecting.create_own(after_connect=ME)
     browser = connecting.browser()
     await browser.connect()
     before = await connecting.bench.stored(await connecting.bench.open())
@@ -67,7 +52,7 @@ async def test_a_reconnect_as_somebody_else_is_refused_and_what_came_is_revoked(
 async def test_somebody_else_takes_the_place_when_that_is_confirmed_and_is_then_the_one_who_is_known(
     connecting: Connecting,
 ) -> None:
-    await create(connecting, after_connect=ME)
+    await connecting.create_own(after_connect=ME)
     browser = connecting.browser()
     await browser.connect()
     connecting.server.user = "bob"
@@ -80,7 +65,7 @@ async def test_somebody_else_takes_the_place_when_that_is_confirmed_and_is_then_
 async def test_the_call_after_connecting_is_made_with_the_new_token_and_fills_what_calls_use(
     sqlite_connecting: Connecting,
 ) -> None:
-    await create(sqlite_connecting, after_connect=ME)
+    await sqlite_connecting.create_own(after_connect=ME)
     await sqlite_connecting.browser().connect()
     credential = await sqlite_connecting.bench.resolver().resolve_account("main")
     assert credential.values["user_id"].reveal() == "id-of-ann"
@@ -88,7 +73,7 @@ async def test_the_call_after_connecting_is_made_with_the_new_token_and_fills_wh
 
 
 async def test_what_was_captured_stays_through_refreshes(sqlite_connecting: Connecting) -> None:
-    await create(sqlite_connecting, after_connect=ME)
+    await sqlite_connecting.create_own(after_connect=ME)
     await sqlite_connecting.browser().connect()
     await sqlite_connecting.bench.expire(await sqlite_connecting.bench.open())
     credential = await sqlite_connecting.bench.resolver().resolve_account("main")
@@ -102,7 +87,7 @@ async def test_what_was_captured_stays_through_refreshes(sqlite_connecting: Conn
 async def test_a_call_after_connecting_that_brings_nothing_connects_nothing_and_gives_the_grant_back(
     sqlite_connecting: Connecting, answer: Answer
 ) -> None:
-    await create(sqlite_connecting, after_connect=ME)
+    await sqlite_connecting.create_own(after_connect=ME)
     sqlite_connecting.server.fault("/api/me", instead(answer))
     assert await fault_of(sqlite_connecting, sqlite_connecting.browser()) is Fault.UNIDENTIFIED
     assert sqlite_connecting.server.newest.family.revoked
@@ -115,7 +100,7 @@ def with_id_token(subject: object) -> Any:
 
 
 async def test_an_id_token_tells_people_apart_without_any_call(sqlite_connecting: Connecting) -> None:
-    await create(sqlite_connecting)
+    await sqlite_connecting.create_own()
     browser, server = sqlite_connecting.browser(), sqlite_connecting.server
     server.fault(TOKEN, with_id_token("ann"), with_id_token("ann"), with_id_token("bob"))
     await browser.connect()
@@ -129,7 +114,7 @@ async def test_an_id_token_tells_people_apart_without_any_call(sqlite_connecting
 async def test_the_definition_may_name_what_tells_people_apart(
     sqlite_connecting: Connecting, identity: str, refused: bool
 ) -> None:
-    await create(sqlite_connecting, capture={"token_reply": {"team": "team", "node": "node"}}, identity=identity)
+    await sqlite_connecting.create_own(capture={"token_reply": {"team": "team", "node": "node"}}, identity=identity)
     browser, server = sqlite_connecting.browser(), sqlite_connecting.server
     server.fault(
         TOKEN,
@@ -144,7 +129,7 @@ async def test_the_definition_may_name_what_tells_people_apart(
 
 
 async def test_an_identity_that_does_not_come_connects_nothing(sqlite_connecting: Connecting) -> None:
-    await create(sqlite_connecting, capture={"token_reply": {"team": "team"}}, identity="team")
+    await sqlite_connecting.create_own(capture={"token_reply": {"team": "team"}}, identity="team")
     assert await fault_of(sqlite_connecting, sqlite_connecting.browser()) is Fault.UNIDENTIFIED
 
 
@@ -160,7 +145,7 @@ async def test_an_identity_that_does_not_come_connects_nothing(sqlite_connecting
 async def test_a_value_of_the_callback_is_taken_only_if_it_can_lead_nowhere(
     sqlite_connecting: Connecting, realm: str, fault: Fault | None
 ) -> None:
-    await create(sqlite_connecting, capture={"callback": {"realm": "realmId"}})
+    await sqlite_connecting.create_own(capture={"callback": {"realm": "realmId"}})
     browser = sqlite_connecting.browser()
     query = await browser.go(await sqlite_connecting.invite()) + f"&realmId={realm}"
     if fault is None:
@@ -177,7 +162,7 @@ async def test_a_value_of_the_callback_is_taken_only_if_it_can_lead_nowhere(
 async def test_endpoints_and_client_authentication_come_from_the_issuer(connecting: Connecting) -> None:
     connecting.server.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     connecting.server.client.auth_method = "client_secret_post"
-    await create(connecting, issuer=connecting.server.url, authorize=None, token=None, revoke=None)
+    await connecting.create_own(issuer=connecting.server.url, authorize=None, token=None, revoke=None)
     await connecting.browser().connect()
     await connecting.bench.expire(await connecting.bench.open())
     await connecting.bench.resolver().resolve_account("main")
@@ -199,7 +184,7 @@ async def test_metadata_that_cannot_be_trusted_lead_nowhere(
     sqlite_connecting: Connecting, strict_server: StrictServer, lie: dict[str, Any]
 ) -> None:
     strict_server.metadata = lie
-    await create(sqlite_connecting, issuer=strict_server.url, authorize=None, token=None)
+    await sqlite_connecting.create_own(issuer=strict_server.url, authorize=None, token=None)
     invitation = await sqlite_connecting.invite()
     with pytest.raises(ConnectError) as caught:
         await sqlite_connecting.browser().follow(invitation)
@@ -207,49 +192,8 @@ async def test_metadata_that_cannot_be_trusted_lead_nowhere(
     assert strict_server.to(AUTHORIZE) == []
 
 
-async def test_a_disconnect_revokes_the_grant_and_stops_the_account(connecting: Connecting) -> None:
-    await create(connecting)
-    await connecting.browser().connect()
-    held = connecting.server.newest
-    told = await connecting.disconnector.disconnect("main")
-    account = await connecting.bench.accounts.get("main")
-    assert told.told == "account main: disconnected, and its grant revoked at the provider"
-    assert (account.state, held.family.revoked) == ("disconnected", True)
-    assert await connecting.bench.record(await connecting.bench.open()) is None
-    with pytest.raises(Exception, match="was disconnected") as caught:
-        await connecting.bench.resolver().resolve_account("main")
-    assert "tieline accounts connect main" in caught.value.action  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("answer", "why"), [(Answer(503), "answered 503"), (None, "the integration names no revoke endpoint")]
-)
-async def test_a_disconnect_that_could_not_revoke_says_so_and_stops_the_account_all_the_same(
-    connecting: Connecting, answer: Answer | None, why: str
-) -> None:
-    await create(connecting, **({"revoke": None} if answer is None else {}))
-    await connecting.browser().connect()
-    if answer is not None:
-        connecting.server.fault(REVOKE, instead(answer))
-    told = await connecting.disconnector.disconnect("main")
-    assert why in told.told
-    assert "was not revoked" in told.told
-    assert (await connecting.bench.accounts.get("main")).state == "disconnected"
-
-
-async def test_a_disconnected_account_is_connected_again_by_a_new_consent(connecting: Connecting) -> None:
-    await create(connecting)
-    browser = connecting.browser()
-    await browser.connect()
-    await connecting.disconnector.disconnect("main")
-    await browser.connect()
-    credential = await connecting.bench.resolver().resolve_account("main")
-    assert connecting.server.memory.honours(credential.values["token"].reveal())
-    assert (await connecting.bench.accounts.get("main")).state == ACTIVE
-
-
 async def test_other_client_secrets_and_another_definition_leave_a_consent_in_force(connecting: Connecting) -> None:
-    await create(connecting)
+    await connecting.create_own()
     await connecting.browser().connect()
     connecting.server.client.client_secret = "another-planted-secret"
     await connecting.bench.accounts.set_secrets("main", {"client_secret": "another-planted-secret"})

@@ -37,6 +37,7 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     "not_sent": (Actor.OPERATOR, "check that the host and port of the integration's base_url can be reached from here"),
     "outcome_unknown": (Actor.OPERATOR, "look in the external system whether the call had its effect, then decide"),
     "worker_stopped": (Actor.TIELINE, "nothing: another worker sends it again"),
+    "internal_error": (Actor.TIELINE, "report it with the lines of the worker's log; it is tried again meanwhile"),
     "egress_denied": (Actor.OPERATOR, "allow the address with TIELINE_EGRESS_ALLOW=HOST:PORT if it is meant"),
     "invalid_request": (Actor.USER, "correct the operation"),
     "result_unusable": (
@@ -123,6 +124,20 @@ def interrupted(call: Call, sent: Sent, account: str) -> Failure:
         actor=actor,
         suggested_action=action,
         account=account,
+    )
+
+
+def unforeseen(call: Call, error: Exception) -> Failure:
+    """The failure that an error of ours stands for: its text may hold anything, so only its class is told."""
+    repeatable = call.delivery is not Delivery.UNSAFE
+    category = "internal_error" if repeatable else "outcome_unknown"
+    actor, action = _ADVICE[category]
+    return Failure(
+        verdict=Verdict.AGAIN if repeatable else Verdict.UNKNOWN,
+        category=category,
+        message=f"{call.summary}: an error of Tieline's own ({type(error).__name__}); the worker's log says where",
+        actor=actor,
+        suggested_action=action,
     )
 
 

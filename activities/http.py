@@ -12,6 +12,7 @@ from activities.failures import (
     failed,
     interrupted,
     refused_by_status,
+    unforeseen,
     without_answer,
     without_credential,
 )
@@ -69,8 +70,12 @@ class HttpActivities:
             with heartbeats():
                 return await self.make(call, attempt)
         except CallFailed as error:
-            _tell(call, error.failure)
-            raise application_error(error.failure) from None
+            failure = error.failure
+        except Exception as error:
+            activity.logger.exception("an error that nobody foresaw")
+            failure = unforeseen(call, error)
+        _tell(call, failure)
+        raise application_error(failure)
 
     async def make(self, call: Call, attempt: int = 1) -> CallResult:
         """The same outside of an activity.

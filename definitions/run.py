@@ -28,7 +28,8 @@ class Call(Model):
         path = self.operation.path.partition("?")[0]
         target = path if is_absolute(path) else f"{self.credential.adapter}/{path.lstrip('/')}"
         subject = f" · {self.credential.subject}" if self.credential.subject else ""
-        return f"{self.operation.method} {target} · {self.credential.profile}{subject}"[:200]
+        text = f"{self.operation.method} {target} · {self.credential.profile}{subject}"[:200]
+        return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def idempotency_key(run_id: str, step: str = "call") -> str:

@@ -15,9 +15,9 @@ def read_proxy(url: str) -> httpcore2.Proxy:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("proxy: the URL is not valid") from None
+        raise ValueError("the URL is not valid: expected http://HOST:PORT or https://HOST:PORT") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("proxy: expected http://HOST:PORT or https://HOST:PORT")
+        raise ValueError("expected http://HOST:PORT or https://HOST:PORT")
     auth = (unquote(parts.username).encode(), unquote(parts.password or "").encode()) if parts.username else None
     core_url = httpcore2.URL(scheme=parts.scheme, host=parts.hostname, port=port, target="/")
     context = httpcore2.default_ssl_context() if parts.scheme == "https" else None

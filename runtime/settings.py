@@ -33,6 +33,13 @@ def _egress_rule(value: str) -> str:
     return value
 
 
+def _proxy(value: str) -> str:
+    from net.proxy import read_proxy  # loads the HTTP library, which most commands have no use for
+
+    read_proxy(value)
+    return value
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -102,7 +109,7 @@ class Settings(BaseSettings):
         description="Private destinations that calls may reach: HOST:PORT, IP or CIDR:PORT, separated by commas. "
         "Everything private is refused otherwise.",
     )
-    proxy: str | None = Field(
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
         None,
         repr=False,
         description="URL of the HTTP proxy for all outbound calls. HTTP_PROXY and the like are ignored.",

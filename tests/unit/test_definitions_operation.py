@@ -268,6 +268,7 @@ def test_what_may_be_repeated_follows_from_method_declaration_and_key(
         ("go/https://x.example", "POST crm/go/https://x.example · dev"),
         ("https://files.example/a?b=c", "POST https://files.example/a · dev"),
         ("x" * 300, f"POST crm/{'x' * 191}"),
+        ("a\r\nb\u2028\x1b[31m", "POST crm/a??b??[31m · dev"),
     ],
 )
 def test_a_summary_says_what_is_called_and_nothing_of_the_query(path: str, summary: str) -> None:

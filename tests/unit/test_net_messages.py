@@ -75,7 +75,7 @@ def test_a_proxy_is_read_from_its_url(url: str, origin: tuple[str, str, int], au
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused_without_repeating_its_password(url: str) -> None:
-    with pytest.raises(ValueError, match="proxy: ") as refused:
+    with pytest.raises(ValueError, match="expected http://HOST:PORT") as refused:
         GuardedClient(EgressPolicy(), proxy=url)
     assert "canary" not in str(refused.value)
 

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_AGAIN = 3600.0
 """Seconds until an account that cannot even be asked for is looked at again: somebody must correct something first."""
+LOOK_SOON = 60.0
+"""The same where it was not known where to ask; what was asked and failed has its own next instant already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class Run:
         return bool(lane.waiting) and not lane.shut and asyncio.get_running_loop().time() < self._ends
 
     async def _next(self, lane: Lane) -> None:
-        # Rows of a host that is not known yet are only placed: nothing is sent.
+        # Rows of a host that is not known yet are only placed: at most their issuer is asked where its endpoints are.
         await lane.take_turn(self._at_once, 1 / self._caps.per_second if lane.host else 0.0)
         try:
             if self._open(lane):  # perhaps it was closed while this one waited
@@ -181,6 +183,7 @@ class Run:
             return Outcome.LEFT
         except TokenUnavailable as error:
             await self._failed(lane, error)
+            await self._postpone(row, LOOK_SOON)
             return Outcome.FAILED
         except CredentialError as error:
             return await self._refused_for_good(lane, row, error)
@@ -268,6 +271,7 @@ def _first(errors: BaseException) -> BaseException:
 _OUTCOMES = {
     Ahead.RENEWED: Outcome.RENEWED,
     Ahead.PLACED: Outcome.PLACED,
+    Ahead.ENDED: Outcome.ENDED,
     Ahead.NOT_DUE: Outcome.LEFT,
     Ahead.NEVER: Outcome.PLACED,
 }

@@ -8,6 +8,7 @@ the lease in `auth.redemption`.
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import math
 import os
 import secrets
@@ -15,13 +16,23 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from auth.credential import OpenAccount
-from auth.errors import CredentialError, HostClosed, Misconfigured, TokenUnavailable, Unbound, Unreadable
+from auth.discovery import Discovery, DiscoveryFailed
+from auth.errors import (
+    CredentialError,
+    HostClosed,
+    Misconfigured,
+    NeedsReconnect,
+    TokenUnavailable,
+    Unbound,
+    Unreadable,
+)
 from auth.redemption import UNBUILDABLE, Redemption
 from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
-from auth.refusal import credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
-from auth.token_sources import basis, client_key, token_sources
+from auth.refusal import NO_REFRESH_TOKEN, credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
+from auth.token_sources import TokenSource, basis, client_key, token_sources
 from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
@@ -30,6 +41,8 @@ from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.tokens import TokenRow
+
+logger = logging.getLogger(__name__)
 
 REDEMPTIONS_PER_CALL = 3
 """Somebody else may be first, and a recovered answer may have expired while it lay there; then one more is needed."""
@@ -53,6 +66,7 @@ class Refresher:
         self._database = database
         self._store = TokenStore(database, vault)
         self._http = http
+        self._discovery = Discovery(http)
         self._timing = timing or Timing()
         self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
         self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
@@ -87,10 +101,13 @@ class Refresher:
             seen = await self._look(opened)
             if not is_due(seen.standing):
                 return Ahead.NOT_DUE
-            asked_at = _endpoint(opened, seen)
-            if isinstance(asked_at, CredentialError):
-                raise asked_at
-            at = (asked_at, client_key(opened, asked_at))
+            asking = await self._asking(opened, seen)
+            if isinstance(asking, NeedsReconnect):
+                logger.warning("%s", asking, extra={"account": asking.account})
+                return Ahead.ENDED
+            if isinstance(asking, CredentialError):
+                raise asking
+            at = (asking.host, client_key(opened, asking.host))
             if at != (host, client):
                 await self._store.place(opened.account.id, *at)
                 return Ahead.PLACED
@@ -164,7 +181,7 @@ class Refresher:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await _outlast(task)
+            await outlast(task)
             raise
 
     def _ended(self, account_id: str, task: asyncio.Task[CredentialError | None]) -> None:
@@ -174,10 +191,10 @@ class Refresher:
 
     async def _redeem(self, opened: OpenAccount, seen: Seen) -> CredentialError | None:
         """Claim and redeem. None: look again, there is a new token or somebody else was first."""
-        host = _endpoint(opened, seen)
-        if isinstance(host, CredentialError):
-            return host
-        source = next(token_sources(opened, seen.token))
+        asking = await self._asking(opened, seen)
+        if isinstance(asking, CredentialError):
+            return asking
+        opened, source, host = asking.opened, asking.source, asking.host
         taken_at = time.monotonic()
         claim = await self._store.claim(
             seen,
@@ -201,14 +218,45 @@ class Refresher:
             return _stuck(opened)
         return credential_error(refusal, opened) if refusal else None
 
+    async def _asking(self, opened: OpenAccount, seen: Seen) -> "_Asking | CredentialError":
+        """What is asked first, and where, or why nothing can be."""
+        try:
+            opened = await self._discovery.complete(opened)
+        except DiscoveryFailed as failed:
+            return credential_error(failed.refusal, opened)
+        source = next(token_sources(opened, seen.token), None)
+        if source is None:
+            return await self._nothing_to_renew_with(opened, seen)
+        try:
+            return _Asking(opened, source, host_of(source))
+        except UNBUILDABLE as error:
+            return credential_error(of_unbuildable(error), opened)
+        except NetError as error:
+            return credential_error(of_net_error(error), opened)
 
-async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
+    async def _nothing_to_renew_with(self, opened: OpenAccount, seen: Seen) -> CredentialError:
+        if not opened.integration.by_consent:
+            return _no_source(opened)
+        await self._store.end(seen, NO_REFRESH_TOKEN)
+        return needs_reconnect(NO_REFRESH_TOKEN, opened)
+
+
+async def outlast(task: asyncio.Task[Any]) -> None:
     """Wait for a task to end, whatever else is cancelled meanwhile; it ends by `Timing.bound`."""
     while not task.done():
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
             continue
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The first request's source and host. `opened` has the endpoints that were discovered."""
+
+    opened: OpenAccount
+    source: TokenSource
+    host: str
 
 
 @contextlib.contextmanager
@@ -224,19 +272,11 @@ def _readable(opened: OpenAccount) -> Iterator[None]:
         ) from None
 
 
-def _endpoint(opened: OpenAccount, seen: Seen) -> str | CredentialError:
-    """The host at which the token will be asked for first, or why it cannot be."""
-    source = next(iter(token_sources(opened, seen.token)), None)
-    if source is None:
-        return _no_source(opened)
-    try:
-        request = source.next_request(())
-        assert request is not None, "a source begins with a request"
-        return parse_target(request.url).authority
-    except UNBUILDABLE as error:
-        return credential_error(of_unbuildable(error), opened)
-    except NetError as error:
-        return credential_error(of_net_error(error), opened)
+def host_of(source: TokenSource) -> str:
+    """The token endpoint's host. Raises UNBUILDABLE, NetError."""
+    request = source.next_request(())
+    assert request is not None, "a source begins with a request"
+    return parse_target(request.url).authority
 
 
 def _state(seen: Seen) -> TokenState:

@@ -126,6 +126,8 @@ class Ahead(Enum):
     PLACED = auto()
     """It is asked for at another host, or as another client, than was thought."""
     RENEWED = auto()
+    ENDED = auto()
+    """Its access token has ended, and there is no refresh token to renew it with."""
     NEVER = auto()
     """It has no token that is renewed."""
 

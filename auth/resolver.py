@@ -30,7 +30,7 @@ from definitions.integration import Integration
 from definitions.profile import Profile
 from definitions.refs import CredentialRef
 from net.redaction import LIVE_SECRETS
-from storage.accounts import DISCONNECTED, Account, account_by_id, account_named
+from storage.accounts import DISCONNECTED, account_by_id, account_named
 from storage.bindings import account_of_subject
 from storage.database import Database
 from storage.definitions import DefinitionStore
@@ -116,6 +116,10 @@ class CredentialResolver:
             return Ahead.NEVER
         return await self._refresher.renew_ahead(opened, host, client)
 
+    async def open(self, name: str) -> OpenAccount:
+        """An account with its integration and secrets, whatever its state. Raises CredentialError."""
+        return await self._opened(name)
+
     def _keep(self, ref: CredentialRef, kept: _Kept) -> None:
         self._kept[ref] = kept
         self._kept.move_to_end(ref)
@@ -180,7 +184,7 @@ class CredentialResolver:
         """The credential, and for how many seconds it may be kept."""
         account, integration = opened.account, opened.integration
         if account.state == DISCONNECTED:
-            raise _disconnected(account)
+            raise _disconnected(opened)
         if not integration.auth.renews:
             values = {**opened.secrets, **_credentials(opened)}
             return _made(opened, opened.parameters, values), SECONDS_KEPT
@@ -247,11 +251,14 @@ def _watch_for(integration: Integration, secrets: Mapping[str, Secret]) -> None:
             LIVE_SECRETS.add(secret.reveal())
 
 
-def _disconnected(account: Account) -> NeedsReconnect:
+def _disconnected(opened: OpenAccount) -> NeedsReconnect:
+    name = opened.account.name
     return NeedsReconnect(
-        f"account {account.name!r} was disconnected",
-        action=f"save its secrets again: tieline accounts set-secrets {account.name}",
-        account=account.name,
+        f"account {name!r} was disconnected",
+        action=f"connect it again: tieline accounts connect {name}"
+        if opened.integration.by_consent
+        else f"save its secrets again: tieline accounts set-secrets {name}",
+        account=name,
     )
 
 

@@ -17,8 +17,9 @@ from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
 from auth.vault import UnreadableRecord, Vault
 from definitions.auth import CustomTokenAuth, OAuth2Auth
+from definitions.auth.oauth2 import Grant
 from storage.accounts import ACTIVE as ACCOUNT_ACTIVE
-from storage.accounts import NEEDS_RECONNECT, account_by_id, set_account_state
+from storage.accounts import DISCONNECTED, NEEDS_RECONNECT, account_by_id, set_account_state
 from storage.database import Database
 from storage.due_tokens import place_token
 from storage.tokens import (
@@ -26,11 +27,13 @@ from storage.tokens import (
     TokenRow,
     block_host,
     claim_token,
+    end_token,
     host_block,
     lock_token,
     read_token,
     record_failure,
     release_token,
+    return_token,
     revive_token,
     swap_token,
 )
@@ -41,6 +44,8 @@ TABLE = "tokens"
 TOKEN, PENDING, QUARANTINE, REFUSED = "token", "pending", "quarantine", "refused"
 """The vault's fields: in force; answers of a redemption under way; a token that came too late and has no other copy;
 the basis of what was refused for good."""
+CONSENT, IDENTITY = "consent", "identity"
+"""Answers to a code: beside `pending`, which may hold the only heir of the token in force; and who consented."""
 
 
 def idle_limit(opened: OpenAccount) -> float | None:
@@ -141,7 +146,7 @@ class TokenStore:
                 return None
             if wait := await host_block(connection, host):
                 return HostBlocked(wait)
-            if row.state != ACTIVE:  # the definition was corrected since
+            if seen.changed and row.state != ACTIVE:  # the definition was corrected since
                 await revive_token(connection, account_id)
                 await set_account_state(connection, account_id, ACCOUNT_ACTIVE, None)
             fence = await claim_token(
@@ -172,7 +177,8 @@ class TokenStore:
         row = await lock_token(connection, account_id)
         if row is None or row.fence != claim.fence:
             return False
-        await self._vault.put(connection, TABLE, account_id, PENDING, claim.fence, pending.dumps())
+        field = CONSENT if pending.source == Grant.AUTHORIZATION_CODE else PENDING
+        await self._vault.put(connection, TABLE, account_id, field, claim.fence, pending.dumps())
         return True
 
     async def swap(
@@ -209,6 +215,81 @@ class TokenStore:
         assert version is not None, "the row is locked at this fence"
         await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
         await self._vault.delete(connection, TABLE, account_id, PENDING)
+
+    async def connect(
+        self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, reply: TokenReply, identity: str | None
+    ) -> bool:
+        """Put the tokens of a person's consent in force and revive the account; False when the claim was lost."""
+        account_id = claim.seen.row.account_id
+        row = await lock_token(connection, account_id)
+        if row is None or row.fence != claim.fence:
+            return False
+        refreshable = reply.refresh_token is not None
+        keep_alive = kept_alive(idle_limit(opened), reply.expires_at, refreshable=refreshable)
+        planned = due_at(account_id, reply.issued_at, reply.expires_at, reply.refresh_expires_at, keep_alive)
+        version = await swap_token(
+            connection,
+            account_id,
+            row.fence,
+            issued_at=reply.issued_at,
+            access_expires_at=reply.expires_at,
+            refresh_expires_at=reply.refresh_expires_at,
+            # Without a refresh token the sweep comes by when the access token ends, to say that its account is dead.
+            refresh_at=planned if refreshable else reply.expires_at,
+            warn_at=warn_at(reply.issued_at, reply.refresh_expires_at),
+        )
+        assert version is not None, "the row is locked at this fence"
+        await set_account_state(connection, account_id, ACTIVE, None)
+        token = StoredToken(reply.token, reply.refresh_token, dict(reply.captured), reply.scope, claim.seen.basis)
+        if identity is not None:
+            await self._vault.put(connection, TABLE, account_id, IDENTITY, version, identity.encode())
+        await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
+        for kept in (CONSENT, PENDING, REFUSED):
+            await self._vault.delete(connection, TABLE, account_id, kept)
+        return True
+
+    async def withdraw(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Give a claim that brought no token back as if it had not been made: what was in doubt is so again."""
+        account_id, before = claim.seen.row.account_id, claim.seen.row
+        row = await lock_token(connection, account_id)
+        if row is not None and (row.fence, row.version) == (claim.fence, before.version):
+            await return_token(connection, account_id, claim.fence, before)
+            await self._vault.delete(connection, TABLE, account_id, CONSENT)
+
+    async def stop(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Let nobody use the account from now on."""
+        account_id = claim.seen.row.account_id
+        await lock_token(connection, account_id)
+        await end_token(connection, account_id, f"{ErrorClass.PERMANENT_GRANT}:{DISCONNECTED}")
+        await set_account_state(connection, account_id, DISCONNECTED, None)
+
+    async def forget(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Delete the account's tokens; who consented stays known, so that a reconnect can be compared with it."""
+        account_id = claim.seen.row.account_id
+        await lock_token(connection, account_id)
+        for kept in (TOKEN, PENDING, CONSENT, QUARANTINE, REFUSED):
+            await self._vault.delete(connection, TABLE, account_id, kept)
+
+    async def identity(self, account_id: str) -> str | None:
+        """Who consented last, as `auth.external_account` tells people apart."""
+        async with self._database.read() as connection:
+            content = await self._vault.get(connection, TABLE, account_id, IDENTITY)
+        return content.decode() if content else None
+
+    async def end(self, seen: Seen, cause: str) -> None:
+        """Note that nothing can renew this token, unless it was renewed or is being renewed after all."""
+        account_id = seen.row.account_id
+        async with self._database.write() as connection:
+            row = await lock_token(connection, account_id)
+            if (
+                row is None
+                or row.lease_until > row.now
+                or (row.version, row.fence) != (seen.row.version, seen.row.fence)
+            ):
+                return
+            error = f"{ErrorClass.PERMANENT_GRANT}:{cause}"
+            await end_token(connection, account_id, error)
+            await set_account_state(connection, account_id, NEEDS_RECONNECT, cause)
 
     async def fail(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, refusal: Refusal, host: str

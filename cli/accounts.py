@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.arguments import parameters
+from cli.connect import connect, disconnect
 from cli.errors import CliError, Status
 from cli.output import Output, OutputOption, Printer, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
@@ -31,6 +32,8 @@ def register(app: typer.Typer) -> None:
     group.command("test")(try_account)
     group.command("refresh")(refresh)
     group.command("set-secrets")(set_secrets)
+    group.command("connect")(connect)
+    group.command("disconnect")(disconnect)
     group.command("delete")(delete)
     app.add_typer(group, name="accounts")
 
@@ -66,7 +69,9 @@ def create(
         printer.document(_as_json(account))
         return
     printer.line(f"account {name}: created for integration {integration}")
-    if model.test:
+    if model.by_consent:
+        note(f"Next, consent at the provider: tieline accounts connect {name}")
+    elif model.test:
         note(f"Does it work? tieline accounts test {name}")
 
 

@@ -61,6 +61,7 @@ STATUS_OF = {
     "runtime.health.HealthAddressTaken": Status.BAD_USE,
     "gateway.serve.GatewayAddressTaken": Status.BAD_USE,
     "gateway.serve.GatewayOpen": Status.BAD_USE,
+    "gateway.loopback.PortTaken": Status.BAD_USE,
     "runtime.telemetry.MetricsAddressUnusable": Status.BAD_USE,
     "runtime.codec.UndecodablePayload": Status.FAILED,
     "runtime.payload_store.PayloadUnavailable": Status.FAILED,

@@ -1,6 +1,7 @@
 """The tables, the same on SQLite and PostgreSQL. Times are epoch seconds by the database's clock."""
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -166,3 +167,21 @@ Index(
     sqlite_where=api_tokens.c.revoked_at.is_(None),
     postgresql_where=api_tokens.c.revoked_at.is_(None),
 )
+
+connect_attempts = Table(
+    "connect_attempts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("ticket_hash", String(64), nullable=False, unique=True),
+    Column("account_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("redirect_uri", Text, nullable=False),
+    Column("replaces", Boolean, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("state_hash", String(64), unique=True),
+    Column("browser_hash", String(64)),
+    Column("issuer", Text),
+    Column("issuer_required", Boolean, nullable=False),
+    Column("outcome", String(32)),
+    Column("told", Text),
+)
+"""Of what a link, a state and a browser's cookie hold, only the SHA-256; the code verifier is a vault record."""

@@ -182,6 +182,33 @@ async def record_failure(
     return result.rowcount == 1
 
 
+async def return_token(connection: AsyncConnection, account_id: str, fence: int, before: TokenRow) -> bool:
+    """End a lease as if it had not been taken: what an earlier attempt left in doubt is in doubt again."""
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.fence == fence)
+        .values(
+            **_NO_LEASE,
+            refresh_at=before.refresh_at,
+            token_host=before.token_host,
+            token_client=before.token_client,
+            attempt_id=before.attempt_id,
+            attempt_started_at=before.attempt_started_at,
+            attempt_fingerprint=before.attempt_fingerprint,
+        )
+    )
+    return result.rowcount == 1
+
+
+async def end_token(connection: AsyncConnection, account_id: str, error: str) -> None:
+    """There is nothing to renew this token with; it serves until it expires. The row is locked by the caller."""
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id)
+        .values(state=DEAD, refresh_at=None, last_error=error, last_error_at=db_now())
+    )
+
+
 _NO_LEASE = {"lease_owner": None, "lease_until": 0.0}
 _NO_ATTEMPT = _NO_LEASE | {"attempt_id": None, "attempt_started_at": None, "attempt_fingerprint": None}
 

@@ -14,7 +14,11 @@ pytest_plugins = [
     "tests.fixtures.told",
     "tests.fixtures.commandline",
     "tests.fixtures.token_endpoint",
+    "tests.fixtures.authorization_server",
     "tests.fixtures.refreshing",
     "tests.fixtures.sweeping",
+    "tests.fixtures.consented",
+    "tests.fixtures.token_processes",
+    "tests.fixtures.chromium",
     "tests.fixtures.collector",
 ]

@@ -121,6 +121,7 @@ class JwtBearer(Model):
     key_id: TemplateText | None = None
 
 
+_BOUND = frozenset({"state", "redirect_uri", "code_challenge", "code_challenge_method"})
 _ASSERTING = (ClientAuth.PRIVATE_KEY_JWT,)
 
 
@@ -140,6 +141,9 @@ class OAuth2Auth(Model):
     keep_alive: Duration | None = Field(default=None, description=KEEP_ALIVE)
     capture: Capture = Capture()
     after_connect: AfterConnect | None = None
+    identity: str | None = Field(
+        default=None, description="The captured value that tells external accounts apart. Default: all of them"
+    )
     issuer: TemplateText | None = Field(default=None, description="Endpoints by discovery (RFC 8414)")
     jwt: JwtBearer | None = None
     place: tuple[Placement, ...] = authorization("Bearer {token}")
@@ -177,4 +181,8 @@ class OAuth2Auth(Model):
             raise ValueError("jwt goes with the grant jwt_bearer, and with no other")
         if self.grant is not Grant.AUTHORIZATION_CODE and (self.capture.callback or self.after_connect):
             raise ValueError("capture.callback and after_connect go with the grant authorization_code only")
+        if self.identity is not None and self.identity not in self.captured():
+            raise ValueError("identity must name a value that capture or after_connect fills")
+        if taken := _BOUND & set(self.authorize.params if self.authorize else ()):
+            raise ValueError(f"authorize.params may not set {min(taken)}: it is made anew for each attempt")
         return self

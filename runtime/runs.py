@@ -195,7 +195,7 @@ class Runs:
             TimeoutError: it has not ended within `timeout`.
             RunNotFound: no run has this id.
         """
-        handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
+        handle: WorkflowHandle[RunWorkflow, RunResult] = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
         try:
             # The SDK's own limit is one for each of its polls, which it repeats.
             async with asyncio.timeout(timeout.total_seconds() if timeout else None):
@@ -236,7 +236,7 @@ class Runs:
             RunNotFound: no run has this id.
             NoWorker: no worker has taken it up.
         """
-        handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
+        handle: WorkflowHandle[RunWorkflow, RunResult] = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
         try:
             await handle.execute_update(RunWorkflow.decide, decision, rpc_timeout=DECIDE_WITHIN)
         except WorkflowUpdateRPCTimeoutOrCancelledError:

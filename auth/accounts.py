@@ -1,6 +1,7 @@
 """Connected accounts: created and changed with everything checked first, and never showing a secret."""
 
 import contextlib
+import logging
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from difflib import get_close_matches
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.errors import AuthError
-from auth.secret import MULTI_LINE_FIELDS, SecretError, check_secret
+from auth.secret import MULTI_LINE_FIELDS, SHORT, SecretError, check_secret
 from auth.vault import Vault
 from definitions.integration import Integration
 from storage.accounts import (
@@ -27,6 +28,8 @@ from storage.definitions import DefinitionStore
 from storage.errors import NotFound
 from storage.tokens import TokenRow, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
+
+logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -203,6 +206,13 @@ def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None
         if field not in known:
             raise SecretError(f"integration {integration.key!r} has no secret {field!r}{_near(field, known)}")
         check_secret(field, value, multi_line=field in MULTI_LINE_FIELDS or field in pem)
+        if len(value) < SHORT and not known[field].identifier:
+            logger.warning(
+                "secret %r has fewer than %d characters: it is easy to guess, and may not be masked where a provider "
+                "quotes it; replace it with a longer one if the provider allows that",
+                field,
+                SHORT,
+            )
 
 
 def _check_complete(integration: Integration, given: set[str]) -> None:

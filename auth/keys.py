@@ -142,7 +142,8 @@ class Keyring:
             if keys.pop(kek_id, None) is None:
                 raise KeyringError(f"there is no key {kek_id!r} in {self._path}; it holds {', '.join(keys)}")
             write_private(self._path, _content(primary, keys), replace=True)
-        del self._keys[kek_id], self._ciphers[kek_id]
+        self._keys.pop(kek_id, None)  # another process may have added it since this one looked
+        self._ciphers.pop(kek_id, None)
 
     def _take(self, primary: str, keys: Mapping[str, bytes]) -> None:
         """A key that is gone from the file still opens what it has wrapped, for as long as this process lives."""

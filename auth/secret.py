@@ -7,6 +7,10 @@ MULTI_LINE_FIELDS = frozenset({"private_key", "certificate"})
 """Of every scheme that has fields of these names; an integration may name further ones for TLS."""
 
 
+SHORT = 8
+"""Characters below which a secret is told to be weak; below 6 it is not masked, or plain words were."""
+
+
 class SecretError(ValueError):
     """A secret cannot be saved as it is; the text names the field and the fault, never the value."""
 

@@ -112,7 +112,7 @@ class TokenStore:
         """What is there now; None when the account is gone. Raises UnreadableRecord."""
         async with self._database.read() as connection:
             row = await read_token(connection, account_id)
-            token = await self._token(connection, account_id) if row and row.version else None
+            token = await self._token(connection, row) if row and row.version else None
             refused = await self._refused(connection, row) if row else None
         if row is None:
             return None
@@ -193,7 +193,7 @@ class TokenStore:
             reply.token, reply.refresh_token or spends, dict(reply.captured), reply.scope, claim.seen.basis
         )
         if row.fence != claim.fence:
-            current = await self._token(connection, account_id)
+            current = await self._token(connection, row)
             if spends is None or current is None or current.refresh_token != spends:
                 await self._set_aside(connection, claim, token, current)
                 return
@@ -325,8 +325,8 @@ class TokenStore:
         await self._keep_what_came(connection, claim, row, refusal)
         return True
 
-    async def _token(self, connection: AsyncConnection, account_id: str) -> StoredToken | None:
-        content = await self._vault.get(connection, TABLE, account_id, TOKEN)
+    async def _token(self, connection: AsyncConnection, row: TokenRow) -> StoredToken | None:
+        content = await self._vault.get(connection, TABLE, row.account_id, TOKEN, version=row.version)
         return StoredToken.loads(content.decode()) if content else None
 
     async def _refused(self, connection: AsyncConnection, row: TokenRow) -> str | None:
@@ -347,7 +347,7 @@ class TokenStore:
     async def _keep_what_came(self, connection: AsyncConnection, claim: Claim, row: TokenRow, refusal: Refusal) -> None:
         """A refresh token that came with an error replaces the one that was spent for it."""
         if refusal.refresh_token is not None:
-            current = await self._token(connection, row.account_id) or StoredToken("")
+            current = await self._token(connection, row) or StoredToken("")
             token = dataclasses.replace(current, refresh_token=refusal.refresh_token, basis=claim.seen.basis)
             await self._vault.put(connection, TABLE, row.account_id, TOKEN, row.version, token.dumps())
         if not refusal.in_doubt:

@@ -70,10 +70,14 @@ class Vault:
         kek_id, ciphertext = self._seal(value, aad)
         await write_record(connection, VaultRecord(table, record_id, field, version, kek_id, ciphertext))
 
-    async def get(self, connection: AsyncConnection, table: str, record_id: str, field: str) -> bytes | None:
-        """One value, or None. Raises UnreadableRecord."""
+    async def get(
+        self, connection: AsyncConnection, table: str, record_id: str, field: str, *, version: int | None = None
+    ) -> bytes | None:
+        """One value, or None. Raises UnreadableRecord, also when it is another version than the caller knows of."""
         for record in await read_records(connection, table, record_id):
             if record.field == field:
+                if version not in (None, record.version):
+                    raise UnreadableRecord(f"stored secret {record.name} is of another time: save it again")
                 return self.open(record)
         return None
 

@@ -117,6 +117,8 @@ def _engine(url: str, *, limited: bool = True) -> AsyncEngine:
     if parsed.get_backend_name() == "postgresql":
         options = {"timeout": CONNECT_SECONDS} | (_limits() if limited else {})
     pool = {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": POOL_SECONDS}
+    if parsed.database in (None, "", ":memory:") and parsed.get_backend_name() == "sqlite":
+        pool = {}  # a database in memory has one connection
     try:
         engine = create_async_engine(parsed, connect_args=options, hide_parameters=True, **pool)
     except (NoSuchModuleError, ModuleNotFoundError, ArgumentError, InvalidRequestError):

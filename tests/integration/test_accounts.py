@@ -93,6 +93,25 @@ async def test_the_secrets_that_tls_is_told_to_use_may_have_lines(defined: Bench
     assert set((await secrets_of(defined, "bank-main")).values()) == {pem}
 
 
+async def test_a_short_secret_is_saved_with_a_warning_that_does_not_show_it(
+    defined: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await defined.accounts.create("crm-main", "crm", TENANT, {"username": "ann", "password": "abc1234"})
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.text.count("secret 'password' has fewer than 8 characters") == 1
+    assert "abc1234" not in caplog.text
+    assert (await secrets_of(defined, "crm-main"))["password"] == "abc1234"
+
+
+async def test_a_secret_of_eight_characters_is_saved_without_a_warning(
+    defined: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await defined.accounts.create("crm-main", "crm", TENANT, {"username": "ann", "password": "abc12345"})
+
+    assert caplog.text == ""
+
+
 async def test_accounts_are_listed_by_name(defined: Bench) -> None:
     for name in ("crm-b", "crm-c", "crm-a"):
         await defined.accounts.create(name, "crm", TENANT, LOGIN)

@@ -9,6 +9,7 @@ from auth.credential import OpenAccount
 from auth.errors import NeedsReconnect, TokenUnavailable, Unbound, Unreadable
 from auth.refresh import TokenState
 from storage.accounts import ACTIVE
+from storage.vault_records import read_records, write_record
 from tests.fixtures.http import Answer, Received, Wire
 from tests.fixtures.refreshing import LOGIN, Bench, client_credentials, login_and_refresh, rotating
 from tests.fixtures.token_endpoint import (
@@ -170,6 +171,22 @@ async def test_an_account_deleted_while_its_token_is_asked_for_is_told(
     held.release()
     with pytest.raises(Unbound, match="'main' was deleted"):
         await slow
+
+
+async def test_a_token_of_an_earlier_time_put_back_in_its_place_is_not_given_out(
+    bench: Bench, endpoint: TokenEndpoint
+) -> None:
+    endpoint.answer(token("first"), token("second"))
+    opened = await bench.connect(client_credentials(endpoint.url))
+    await bench.process().ensure(opened)
+    async with bench.database.read() as connection:
+        (earlier,) = await read_records(connection, "tokens", opened.account.id)
+    await bench.expire(opened)
+    await bench.process().ensure(opened)
+    async with bench.database.write() as connection:
+        await write_record(connection, earlier)
+    with pytest.raises(Unreadable, match="of another time"):
+        await bench.process().ensure(opened)
 
 
 async def test_a_token_that_cannot_be_decrypted_is_told_and_gone_when_the_secrets_are_saved_again(

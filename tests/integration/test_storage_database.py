@@ -108,6 +108,14 @@ async def test_a_server_that_is_away_is_told_without_the_password() -> None:
     assert "hunter2secret" not in str(caught.value)
 
 
+async def test_a_database_in_memory_can_be_used() -> None:
+    database = Database("sqlite+aiosqlite:///:memory:")
+    await database.migrate()
+    async with database.read() as connection:
+        assert await connection.scalar(select(accounts.c.id)) is None
+    await database.dispose()
+
+
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/nowhere/tieline.db")
     with pytest.raises(DatabaseUnavailable, match="unable to open"):

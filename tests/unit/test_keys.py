@@ -304,6 +304,17 @@ def test_a_key_can_be_dropped_unless_it_is_the_primary_one(key_file: Path) -> No
     assert keyring.ids == from_file(key_file).ids == {new_id}
 
 
+def test_a_key_can_be_dropped_that_another_process_made_and_this_one_never_saw(key_file: Path) -> None:
+    keyring, other = from_file(key_file), from_file(key_file)
+    made = other.add_primary()
+    primary = other.add_primary()
+
+    keyring.drop(made)
+
+    assert made not in from_file(key_file).ids
+    assert keyring.primary_id == primary
+
+
 def test_a_missing_key_file_is_not_made_anew_while_secrets_need_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(KeyringError, match=r"keys\.json is missing, and secrets are stored that need k1, k2: restore"):
         load_keyring(None, tmp_path / "keys.json", needed={"k2", "k1"})

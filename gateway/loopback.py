@@ -1,9 +1,7 @@
 """The connect pages on this machine alone, for as long as somebody waits for a consent."""
 
-import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,19 +10,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from auth.connect import Connector
 from gateway.connect import connect_routes
+from runtime.http_server import http_server, listen
 
 HOST = "127.0.0.1"
 
 
 class PortTaken(Exception):
     """The connect pages cannot be served: the redirect URI names a port that something else holds."""
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the command."""
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -41,14 +33,9 @@ async def serving_connect(connector: Connector, port: int) -> AsyncIterator[str]
     # No access log: the callback's query holds a code.
     config = uvicorn.Config(app, lifespan="off", log_config=None, log_level="warning", access_log=False)
     try:
-        listener = socket.create_server((HOST, port))
+        listener = listen(f"{HOST}:{port}")
     except OSError as error:
         raise PortTaken(f"port {port} of {HOST} cannot be used ({error.strerror}): choose another by --port") from None
     with listener:
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
+        async with http_server(config, listener):
             yield f"http://{HOST}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task

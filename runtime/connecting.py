@@ -11,6 +11,7 @@ from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
+from runtime.own_services import own_services
 from runtime.stores import Stores
 
 
@@ -26,7 +27,8 @@ class Connecting:
 async def open_connecting(stores: Stores) -> AsyncIterator[Connecting]:
     """Open for as long as the body runs; what is under way then is awaited."""
     settings, database, vault = stores.settings, stores.database, stores.vault
-    http = GuardedClient(EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow]), proxy=settings.proxy)
+    allowed = [AllowRule.parse(rule) for rule in settings.egress_allow]
+    http = GuardedClient(EgressPolicy(allowed, own=await own_services(settings)), proxy=settings.proxy)
     refresher = Refresher(database, vault, http)
     resolver = CredentialResolver(database, vault, stores.definitions, refresher)
     exchange = Exchange(database, vault, http)

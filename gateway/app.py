@@ -16,6 +16,7 @@ from auth.api_tokens import Scope
 from gateway import accounts, definitions, profiles, runs
 from gateway.access import SCHEME, admitted
 from gateway.codec import PATH, codec_routes
+from gateway.connect import connect_routes
 from gateway.context import Context
 from gateway.door import Door
 from gateway.limits import Limits
@@ -59,6 +60,7 @@ def build(door: Door) -> ASGIApp:
         app.include_router(router)
     app.router.routes.extend(health_routes(dict(door.checks)))
     app.router.routes.extend(codec_routes(door.ui_origins))
+    app.router.routes.extend(connect_routes(door.connector))
     metrics = Metrics()
     _add_metrics(app, metrics)
     _add_documentation(app)

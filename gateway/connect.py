@@ -14,7 +14,8 @@ from starlette.routing import Route
 from auth.connect import CALLBACK_PATH, CONNECTED, SECONDS, START_PATH, Connector
 from auth.connect_error import ConnectError, Fault
 
-DONE_PATH = "/connect/done/"
+CONNECT_PATH = "/connect"
+DONE_PATH = f"{CONNECT_PATH}/done/"
 
 SECURE_COOKIE = "__Host-tieline-connect"
 """Bound to this host and to https by its name (RFC 6265bis §4.1.3.2)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 from temporalio.client import Client
 
+from auth.connect import Connector
 from runtime.health import Check
 from runtime.runs import Runs
 from runtime.stores import Stores
@@ -20,6 +21,7 @@ class Door:
     client: Client
     runs: Runs
     checks: Mapping[str, Check]
+    connector: Connector
     ui_origins: frozenset[str]
     """Of Temporal's web interface: its pages may have payloads decoded."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)

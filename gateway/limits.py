@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.connect import CONNECT_PATH
 from gateway.problems import Problem, problem_response
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -56,6 +57,8 @@ class Limits:
             return None
         if any(scope["path"].startswith(prefix) and origin in origins for prefix, origins in self._readers.items()):
             return None
+        if scope["path"].startswith(f"{CONNECT_PATH}/") and _is_visit(scope, headers):
+            return None
         return Problem(
             403, "foreign_page", "requests from other sites' pages are refused", "call the API from a server"
         )
@@ -98,6 +101,12 @@ def _body_too_large() -> Problem:
     return Problem(
         413, "too_large", f"a request's body may have {MAX_BODY_BYTES} bytes at most", "send less at a time", CLOSE
     )
+
+
+def _is_visit(scope: Scope, headers: Headers) -> bool:
+    """Whether a person's browser goes there, with the page in full view, instead of a page of another site asking."""
+    asked_by = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+    return scope["method"] == "GET" and "origin" not in headers and asked_by == ("navigate", "document")
 
 
 def _name(host: str) -> str:

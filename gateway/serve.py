@@ -14,6 +14,7 @@ from gateway.app import build
 from gateway.codec import PATH, origins_of
 from gateway.door import Door
 from gateway.protocol import BoundedProtocol
+from runtime.connecting import open_connecting
 from runtime.http_server import http_server, listen
 from runtime.runs import Runs
 from runtime.serve import Announce, Parts, Serving, Stop, checks, connected, until_stopped, working
@@ -79,13 +80,14 @@ async def front_door(parts: Parts, listener: socket.socket, ui: str | None) -> A
     url = _url(listener)
     await _refuse_open_doors(parts, listener)
     runs = Runs(parts.client, stores.settings.task_queue)
-    door = Door(stores, parts.client, runs, checks(stores, parts.client), origins_of(ui))
-    async with http_server(_config(build(door), stores.settings), listener):
-        log.info("the HTTP API answers at %s", url)
-        try:
-            yield url
-        finally:
-            door.closing.set()
+    async with open_connecting(stores) as connecting:
+        door = Door(stores, parts.client, runs, checks(stores, parts.client), connecting.connector, origins_of(ui))
+        async with http_server(_config(build(door), stores.settings), listener):
+            log.info("the HTTP API answers at %s", url)
+            try:
+                yield url
+            finally:
+                door.closing.set()
 
 
 def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:

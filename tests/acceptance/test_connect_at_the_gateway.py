@@ -1,4 +1,4 @@
-"""The pages for connecting at the front door: a person's browser needs no token there; other sites' pages get nothing."""
+"""The pages for connecting at the front door: no token for a person's browser, and nothing for other sites' pages."""
 
 import json
 from pathlib import Path

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from auth.credential import OpenAccount
 from auth.errors import AuthError, TokenUnavailable
 from auth.redemption import UNBUILDABLE, Redemption
-from auth.refresh import host_of, outlast
+from auth.refresh import host_of, outlast, stuck
 from auth.refresh_plan import Timing
 from auth.refusal import Refusal, of_net_error, of_unbuildable
 from auth.token_reply import TokenReply
@@ -92,7 +92,7 @@ class Exchange:
             raise Refused(of_unbuildable(error)) from None
         except NetError as error:
             raise Refused(of_net_error(error)) from None
-        async with self.held(opened, host) as (claim, taken_at):
+        async with self.held(opened, host) as (claim, taken_at), _bounded(opened, self._timing.bound):
             redemption = Redemption(self._database, self.store, self._http, self._timing, opened, claim, taken_at)
             outcome = await redemption.ask(source)
             if isinstance(outcome, Refusal):
@@ -111,8 +111,8 @@ class Exchange:
         try:
             yield claim, taken_at
         finally:
-            with contextlib.suppress(DatabaseUnavailable):  # then the lease ends by itself
-                async with self._database.write() as connection:
+            with contextlib.suppress(DatabaseUnavailable, TimeoutError):  # then the lease ends by itself
+                async with asyncio.timeout(self._timing.persist), self._database.write() as connection:
                     await self.store.withdraw(connection, claim)
 
     async def _claim(self, opened: OpenAccount, host: str) -> tuple[Claim, float]:
@@ -142,6 +142,16 @@ class Exchange:
                 overtaken += 1
             await asyncio.sleep(self._timing.poll)
         raise _overtaken(opened)
+
+
+@contextlib.asynccontextmanager
+async def _bounded(opened: OpenAccount, seconds: float) -> AsyncIterator[None]:
+    """Give up what hangs, in the database for example: a process that waits for it could not end."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise stuck(opened) from None
 
 
 def _overtaken(opened: OpenAccount, seconds: float | None = None) -> TokenUnavailable:

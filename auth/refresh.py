@@ -215,7 +215,7 @@ class Refresher:
             async with asyncio.timeout(self._timing.bound):
                 refusal = await redemption.run()
         except TimeoutError:
-            return _stuck(opened)
+            return stuck(opened)
         return credential_error(refusal, opened) if refusal else None
 
     async def _asking(self, opened: OpenAccount, seen: Seen) -> "_Asking | CredentialError":
@@ -320,7 +320,8 @@ def _still_waiting(opened: OpenAccount, row: TokenRow) -> TokenUnavailable:
     )
 
 
-def _stuck(opened: OpenAccount) -> TokenUnavailable:
+def stuck(opened: OpenAccount) -> TokenUnavailable:
+    """A redemption that hung."""
     return TokenUnavailable(
         f"account {opened.account.name!r}: its token could not be stored in time",
         action="see that the database answers: tieline doctor",

@@ -121,7 +121,6 @@ class JwtBearer(Model):
     key_id: TemplateText | None = None
 
 
-_BOUND = frozenset({"state", "redirect_uri", "code_challenge", "code_challenge_method"})
 _ASSERTING = (ClientAuth.PRIVATE_KEY_JWT,)
 
 
@@ -183,6 +182,4 @@ class OAuth2Auth(Model):
             raise ValueError("capture.callback and after_connect go with the grant authorization_code only")
         if self.identity is not None and self.identity not in self.captured():
             raise ValueError("identity must name a value that capture or after_connect fills")
-        if taken := _BOUND & set(self.authorize.params if self.authorize else ()):
-            raise ValueError(f"authorize.params may not set {min(taken)}: it is made anew for each attempt")
         return self

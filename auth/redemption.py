@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from auth.credential import OpenAccount
 from auth.errors import UnbuildableRequest
 from auth.refresh_plan import Timing
-from auth.refusal import LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
+from auth.refusal import HOST_BLOCKED, LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
 from auth.token_error import ErrorClass, TokenReplyError
 from auth.token_record import PendingReplies, RawReply, fingerprint, kept_headers
 from auth.token_reply import TokenReply
@@ -127,7 +127,7 @@ class Redemption:
                 if left <= 0 or not held:
                     return Refusal(ErrorClass.TRANSIENT, "timeout", detail="no time was left for the next request")
                 if wait := await self._blocked(request):
-                    return Refusal(ErrorClass.TRANSIENT, "host_blocked", retry_after=wait)
+                    return Refusal(ErrorClass.TRANSIENT, HOST_BLOCKED, retry_after=wait)
                 reply = await self._answer(dataclasses.replace(request, deadline=left))
                 replies = (*replies, reply)
                 if 200 <= reply.status < 300:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from auth.credential import OpenAccount
-from auth.errors import ClientRefused, CredentialError, Misconfigured, NeedsReconnect, TokenUnavailable
+from auth.errors import ClientRefused, CredentialError, HostClosed, Misconfigured, NeedsReconnect, TokenUnavailable
 from auth.token_error import ErrorClass, TokenReplyError
 from net.errors import NetError, Sent
 from net.redaction import LIVE_SECRETS
@@ -11,6 +11,8 @@ from storage.accounts import NOT_CONNECTED
 
 STORED_LENGTH = 64
 HOST_BLOCKING = frozenset({429, 503})
+HOST_BLOCKED = "host_blocked"
+"""A later host of a chain of requests wants to be left alone: no failure of the first one, which the sweep counts."""
 LOST_REPLY = "lost_reply"
 NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - the name of a cause
 
@@ -86,7 +88,8 @@ def credential_error(refusal: Refusal, opened: OpenAccount) -> CredentialError:
     code = f"({refusal.code}){detail}"
     match refusal.class_:
         case ErrorClass.TRANSIENT:
-            return TokenUnavailable(
+            kind = HostClosed if refusal.code == HOST_BLOCKED else TokenUnavailable
+            return kind(
                 f"account {account!r}: its token endpoint gave no token {code}",
                 action="nothing: it is asked again after a wait",
                 account=account,

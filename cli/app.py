@@ -23,9 +23,13 @@ Exit status: 0 done · 1 the run, test or check failed · 2 bad use or invalid d
 def build() -> typer.Typer:
     """The verbs, in the order in which a newcomer needs them."""
     app = typer.Typer(
-        help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, pretty_exceptions_show_locals=False
+        help=HELP,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        pretty_exceptions_enable=False,
+        pretty_exceptions_show_locals=False,
     )
-    app.callback()(_root)
+    app.callback(invoke_without_command=True)(_root)
     for module in (server, definitions, accounts, profiles, call, runs, tokens, keys):
         module.register(app)
     return app
@@ -58,7 +62,7 @@ def _tell(complaint: Complaint, *, as_json: bool) -> None:
 
 
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as version_of

@@ -43,9 +43,9 @@ async def wait_for(runs: "Runs", run_id: str, limit: float | None) -> "RunResult
     try:
         async with _Progress.shown(run_id) as progress:
             while not await _ended(ending, deadline):
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise _not_ended(run_id, limit)
                 run, steps = await runs.show(run_id)
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise _not_ended(run_id, limit, steps[-1].what if steps else "queued")
                 progress.tell(run, steps, await hints(runs, run, steps))
         return await ending
     except asyncio.CancelledError:
@@ -61,8 +61,10 @@ async def _ended(ending: "asyncio.Future[RunResult]", deadline: float | None) ->
     return bool(done)
 
 
-def _not_ended(run_id: str, limit: float | None) -> CliError:
-    message = f"run {run_id} has not ended within {limit:g} seconds and goes on: tieline runs result {run_id}"
+def _not_ended(run_id: str, limit: float | None, latest: str) -> CliError:
+    message = (
+        f"run {run_id} has not ended within {limit:g} seconds ({latest}) and goes on: tieline runs result {run_id}"
+    )
     return CliError(message, Status.NOT_ENDED, run=run_id)
 
 

@@ -143,7 +143,8 @@ def _problem(source: Source, thing: str, detail: ErrorDetails) -> Problem:
     place = dotted(path)
     line = source.line_of(path)
     if detail["type"] == "extra_forbidden":
-        near = get_close_matches(str(path[-1]), _field_names(), n=1)
+        # A key of another place may be spelt as it should be, and is no help here.
+        near = get_close_matches(str(path[-1]), _field_names(without=str(path[-1])), n=1)
         return Problem(thing, place, source.name, line, "unknown key", near[0] if near else None)
     if detail["type"] == "missing":
         return Problem(thing, place, source.name, line, "is missing")
@@ -208,9 +209,9 @@ def _holds(data: Any, part: str | int) -> bool:
     return isinstance(data, dict) and part in data
 
 
-def _field_names() -> list[str]:
-    """Every key that some document can have."""
-    return sorted({name for model in _models(Integration, Profile) for name in _names(model)})
+def _field_names(*, without: str) -> list[str]:
+    """Every other key that some document can have."""
+    return sorted({name for model in _models(Integration, Profile) for name in _names(model)} - {without})
 
 
 def _models(*roots: type[BaseModel]) -> Iterator[type[BaseModel]]:

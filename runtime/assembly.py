@@ -19,6 +19,7 @@ from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
 from runtime.own_services import own_services
 from runtime.plugin import data_converter, tieline_plugin
+from runtime.settings import Settings
 from runtime.stores import Stores, open_stores
 from runtime.telemetry import temporal_runtime, tracing_interceptors
 
@@ -62,9 +63,14 @@ async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Cli
         )
     except (RuntimeError, RPCError) as error:
         raise TemporalUnreachable(
-            f"no Temporal server answers at {address} ({_reason(error)}): start one with `tieline up`, "
-            "or set TIELINE_TEMPORAL_ADDRESS=HOST:PORT"
+            f"no Temporal server answers at {address} ({_reason(error)}): {_instead(settings)}"
         ) from None
+
+
+def _instead(settings: Settings) -> str:
+    if settings.temporal_address is not None:
+        return "correct TIELINE_TEMPORAL_ADDRESS, or unset it and start an embedded one with `tieline up`"
+    return "start one with `tieline up`, or set TIELINE_TEMPORAL_ADDRESS=HOST:PORT"
 
 
 def _reason(error: Exception) -> str:

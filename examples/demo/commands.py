@@ -39,7 +39,9 @@ class CommandLine:
 
     def __init__(self, narrator: Narrator, settings: Mapping[str, str]) -> None:
         self._narrator = narrator
-        self._environment = {**os.environ, **settings, "COLUMNS": WIDTH}
+        # What the reader has set is for an installation of theirs, which the demo leaves alone.
+        inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("TIELINE_")}
+        self._environment = {**inherited, **settings, "COLUMNS": WIDTH}
         self.printed: list[str] = []
 
     async def __call__(self, *arguments: str, stdin: str | None = None) -> Outcome:
@@ -59,7 +61,12 @@ class CommandLine:
         """Start a command that goes on until it is stopped; standard output is the caller's to read."""
         self._narrator.command(f"tieline {shlex.join(arguments)} &")
         return await asyncio.create_subprocess_exec(
-            *TIELINE, *arguments, cwd=ROOT, env=self._environment, stdout=asyncio.subprocess.PIPE
+            *TIELINE,
+            *arguments,
+            cwd=ROOT,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C is for the demo, which stops this in good order
         )
 
     async def _run(self, arguments: Sequence[str], stdin: str | None) -> Outcome:
@@ -76,9 +83,11 @@ class CommandLine:
             async with asyncio.timeout(SECONDS):
                 output, _ = await process.communicate(None if stdin is None else stdin.encode())
         except TimeoutError:
-            process.kill()
-            await process.wait()
             raise TimeoutError(f"tieline {shlex.join(arguments)} has not ended within {SECONDS:g} seconds") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         assert process.returncode is not None, "the process has ended"
         return Outcome(process.returncode, output.decode())
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from pathlib import Path
 
 from examples.externalsystems.server import Systems, serve
@@ -11,7 +12,10 @@ from examples.externalsystems.server import Systems, serve
 
 def main() -> None:
     options = _arguments()
-    asyncio.run(_serve_until_told(options.port, options.flaky_port, options.ready_file))
+    try:
+        asyncio.run(_serve_until_told(options.port, options.flaky_port, options.ready_file))
+    except OSError as error:
+        sys.exit(f"a port of {options.port} and {options.flaky_port} cannot be had ({error.strerror}): choose others")
 
 
 def _arguments() -> argparse.Namespace:

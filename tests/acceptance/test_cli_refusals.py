@@ -36,7 +36,7 @@ CREATE = ("accounts", "create", "new", "--integration", "twitter")
             "profile 'dev', adapter 'social': bound to account 'twitter-dev', which does not exist\n"
             "Next step: tieline accounts create twitter-dev --integration KEY",
         ),
-        (("runs", "show", "run-0"), "there is no run run-0: tieline runs list shows"),
+        (("runs", "show", "run-z"), "there is no run run-z: tieline runs list shows"),
         (("runs", "list", "--state", "waiting"), "there is no such state. Did you mean 'waiting_to_retry'?"),
         (("runs", "list", "--since", "yesterday"), "--since 'yesterday': expected a time ago such as 90m"),
         (("runs", "decide", "run-0", "repeat", "--why", "x"), "'repeat' is no decision: give one of retry, skip, fail"),
@@ -125,7 +125,7 @@ async def test_a_broken_definition_is_told_with_file_and_line(
 @pytest.mark.parametrize(
     ("settings", "status", "message"),
     [
-        ({"temporal_address": "127.0.0.1:1"}, 3, "no Temporal server answers at 127.0.0.1:1 (Connection refused): sta"),
+        ({"temporal_address": "127.0.0.1:1"}, 3, "no Temporal server answers at 127.0.0.1:1 (Connection refused): co"),
         ({"temporal_address": "temporal"}, 2, "TIELINE_TEMPORAL_ADDRESS: expected HOST:PORT"),
         ({"temporal_namespace": "nowhere"}, 2, "Namespace nowhere is not found. Create it there, or correct TIELINE_"),
         ({"log_level": "loud"}, 2, "TIELINE_LOG_LEVEL: Input should be 'debug', 'info'"),

@@ -184,12 +184,13 @@ class Connector:
         except BadCallback as error:
             logger.warning("a callback was refused: %s", error)
             raise refused(Fault.BAD_CALLBACK, detail=str(error)) from None
-        for secret in (callback.state, callback.code or ""):
-            LIVE_SECRETS.add(secret)
         attempt, verifier = await self._take(callback.state)
         if not _same_browser(attempt, browser_key):
             logger.warning("a callback of connect attempt %s came from another browser and was refused", attempt.id)
             raise refused(Fault.FOREIGN_BROWSER)
+        # Not before: whoever sends a callback would choose words that are masked from then on, in answers too.
+        for secret in (callback.state, callback.code or ""):
+            LIVE_SECRETS.add(secret)
         try:
             made = await self._finish(attempt, callback, verifier)
         except ConnectError as error:

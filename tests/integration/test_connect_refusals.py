@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from auth.connect_error import ConnectError, Fault
 from auth.credential import OpenAccount
+from net.redaction import LIVE_SECRETS
 from storage.accounts import ACTIVE, NOT_CONNECTED
 from storage.schema import connect_attempts
 from storage.vault_records import read_records
@@ -158,6 +159,14 @@ async def test_the_issuer_in_an_answer_must_be_the_one_that_was_asked(
     else:
         assert await refused(sqlite_connecting, query, browser.cookie) is Fault.BAD_CALLBACK
     assert len(server.token_requests) == (1 if accepted else 0)
+
+
+async def test_a_strangers_callback_does_not_choose_what_is_masked(sqlite_connecting: Connecting) -> None:
+    answer = "a harmless-word beside another-word"
+
+    assert await refused(sqlite_connecting, "state=harmless-word&code=another-word", None) is Fault.UNKNOWN_STATE
+
+    assert LIVE_SECRETS.scrub(answer) == answer
 
 
 @pytest.mark.parametrize("ticket", ["", "unknown", "x" * 43])

@@ -118,42 +118,32 @@ def failed(call: Call, category: str, message: str, account: str | None = None, 
 
 def interrupted(call: Call, sent: Sent, account: str | None = None) -> Failure:
     """The failure of a call that was under way when it was stopped from outside: may it have had its effect?"""
-    repeatable = sent is Sent.NO or call.delivery is not Delivery.UNSAFE
-    category = "worker_stopped" if repeatable else "outcome_unknown"
-    actor, action = _ADVICE[category]
-    return Failure(
-        verdict=Verdict.AGAIN if repeatable else Verdict.UNKNOWN,
-        category=category,
-        message=f"{call.summary}: the worker stopped, or the activity was paused, during the call",
-        actor=actor,
-        suggested_action=action,
-        account=account,
-    )
+    again = "worker_stopped" if sent is Sent.NO or call.delivery is not Delivery.UNSAFE else None
+    return _cut_short(call, again, "the worker stopped, or the activity was paused, during the call", account)
 
 
 def not_sent_again(call: Call) -> Failure:
     """The failure of an attempt that must not be made: an earlier one may have been sent."""
-    actor, action = _ADVICE["outcome_unknown"]
-    return Failure(
-        verdict=Verdict.UNKNOWN,
-        category="outcome_unknown",
-        message=f"{call.summary}: the run was reset, or its activity paused; an earlier attempt may have been sent",
-        actor=actor,
-        suggested_action=action,
-    )
+    return _cut_short(call, None, "the run was reset, or its activity paused; an earlier attempt may have been sent")
 
 
 def unforeseen(call: Call, error: Exception) -> Failure:
     """The failure that an error of ours stands for: its text may hold anything, so only its class is told."""
-    repeatable = call.delivery is not Delivery.UNSAFE
-    category = "internal_error" if repeatable else "outcome_unknown"
+    again = "internal_error" if call.delivery is not Delivery.UNSAFE else None
+    return _cut_short(call, again, f"an error of Tieline's own ({type(error).__name__}); the worker's log says where")
+
+
+def _cut_short(call: Call, again: str | None, message: str, account: str | None = None) -> Failure:
+    """Sent again under the category `again`; None: its outcome is unknown, and a person decides."""
+    category = again or "outcome_unknown"
     actor, action = _ADVICE[category]
     return Failure(
-        verdict=Verdict.AGAIN if repeatable else Verdict.UNKNOWN,
+        verdict=Verdict.AGAIN if again else Verdict.UNKNOWN,
         category=category,
-        message=f"{call.summary}: an error of Tieline's own ({type(error).__name__}); the worker's log says where",
+        message=f"{call.summary}: {message}",
         actor=actor,
         suggested_action=action,
+        account=account,
     )
 
 

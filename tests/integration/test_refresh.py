@@ -16,7 +16,7 @@ from auth.refresh_plan import Timing
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from tests.fixtures.http import Answer
-from tests.fixtures.refreshing import PATIENT, Bench, client_credentials, rotating
+from tests.fixtures.refreshing import PATIENT, Bench, client_credentials, readers, rotating
 from tests.fixtures.token_endpoint import (
     Held,
     RotatingGrants,
@@ -27,6 +27,7 @@ from tests.fixtures.token_endpoint import (
     silence,
     token,
 )
+from tests.fixtures.waiting import until
 
 TOUCH = text("UPDATE tokens SET failures = failures WHERE account_id = :id")
 """Locks the account's row, on SQLite the whole database, until the transaction ends."""
@@ -71,9 +72,10 @@ async def test_one_failed_attempt_answers_everybody_who_waited_for_it(bench: Ben
     endpoint.answer(held, token("too-many"))
     opened = await bench.connect(client_credentials(endpoint.url))
     processes = [bench.process(), bench.process()]
-    callers = [asyncio.create_task(processes[i % 2].ensure(opened)) for i in range(10)]
-    await held.arrived.wait()
-    await asyncio.sleep(5 * PATIENT.poll)  # the others find the lease
+    with readers(bench.database) as seen:
+        callers = [asyncio.create_task(processes[i % 2].ensure(opened)) for i in range(10)]
+        await held.arrived.wait()
+        await until(lambda: seen.issuperset(callers))
     held.release()
     outcomes = await asyncio.gather(*callers, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {TokenUnavailable}
@@ -126,9 +128,10 @@ async def test_a_cancelled_caller_does_not_disturb_those_who_share_its_redemptio
     endpoint.answer(held)
     opened = await bench.connect(client_credentials(endpoint.url))
     process = bench.process()
-    callers = [asyncio.create_task(process.ensure(opened)) for _ in range(3)]
-    await held.arrived.wait()
-    await asyncio.sleep(5 * PATIENT.poll)
+    with readers(bench.database) as seen:
+        callers = [asyncio.create_task(process.ensure(opened)) for _ in range(3)]
+        await held.arrived.wait()
+        await until(lambda: seen.issuperset(callers))
     callers[0].cancel()
     callers[1].cancel()
     held.release()

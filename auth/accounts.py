@@ -26,6 +26,7 @@ from storage.accounts import (
 from storage.database import Database
 from storage.definitions import DefinitionStore
 from storage.errors import NotFound
+from storage.tokens import TokenRow, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Accounts:
             _check_secrets(model, secrets)
             shared = await stored_fields(connection, INTEGRATION_SECRETS, integration)
             _check_complete(model, {*secrets, *shared})
-            await insert_account(connection, account_id, name, integration, values)
+            await insert_account(connection, account_id, name, integration, values, connected=not model.by_consent)
             await self._save(connection, ACCOUNT_SECRETS, account_id, 1, secrets)
             return await account_named(connection, name)
 
@@ -77,6 +78,17 @@ class Accounts:
         async with self._database.read() as connection:
             return await account_named(connection, name)
 
+    async def secret_names(self, account: Account) -> Sequence[str]:
+        """Which of its own secrets an account has; never what they are."""
+        async with self._database.read() as connection:
+            return sorted(await stored_fields(connection, ACCOUNT_SECRETS, account.id))
+
+    async def token_of(self, account: Account) -> TokenRow | None:
+        """When its token expires and is renewed; None when it has, or had, none."""
+        async with self._database.read() as connection:
+            row = await read_token(connection, account.id)
+        return row if row is not None and row.version else None
+
     async def missing_secrets(self, integration: Integration, given: Iterable[str]) -> Sequence[str]:
         """The secrets that somebody must still hand in: required, not given, and not the integration's own."""
         async with self._database.read() as connection:
@@ -86,15 +98,19 @@ class Accounts:
     async def set_secrets(self, name: str, secrets: Mapping[str, str]) -> Account:
         """Replace some secrets; the account is usable again and its token is fetched anew.
 
+        Of one that a person connected, the consent is what brings tokens: it, and its state, stay as they are.
+
         Raises:
             SecretError: one is unknown or unfit. NotFound: there is no such account.
         """
         async with self._database.write() as connection:
             account = await account_named(connection, name)
-            _check_secrets(await self._integration(connection, account.integration), secrets)
-            version = await bump_account(connection, account.id)
+            model = await self._integration(connection, account.integration)
+            _check_secrets(model, secrets)
+            version = await bump_account(connection, account.id, revives=not model.by_consent)
             await self._save(connection, ACCOUNT_SECRETS, account.id, version, secrets)
-            await self._vault.delete(connection, "tokens", account.id, "token")
+            if not model.by_consent:
+                await self._vault.delete(connection, "tokens", account.id, "token")
             return await account_named(connection, name)
 
     async def set_integration_secrets(self, key: str, secrets: Mapping[str, str]) -> Sequence[Account]:
@@ -106,10 +122,11 @@ class Accounts:
             SecretError: one is unknown or unfit. NotFound: there is no such integration.
         """
         async with self._database.write() as connection:
-            _check_secrets(await self._integration(connection, key), secrets)
+            model = await self._integration(connection, key)
+            _check_secrets(model, secrets)
             for account in await accounts_of(connection, key):
                 with contextlib.suppress(NotFound):  # deleted meanwhile
-                    await bump_account(connection, account.id)
+                    await bump_account(connection, account.id, revives=not model.by_consent)
             records = await read_records(connection, INTEGRATION_SECRETS, key)
             version = max((record.version for record in records), default=0) + 1
             await self._save(connection, INTEGRATION_SECRETS, key, version, secrets)
@@ -131,7 +148,8 @@ class Accounts:
                     f"as in tieline profiles set {bound[0].replace('/', ' ')} ACCOUNT"
                 )
             await self._vault.delete(connection, ACCOUNT_SECRETS, account.id)
-            await self._vault.delete(connection, "tokens", account.id)
+            for table in ("tokens", "connects"):
+                await self._vault.delete(connection, table, account.id)
             await delete_account(connection, account.id)
 
     async def bindings_of(self, name: str) -> Sequence[str]:

@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 from authlib.oauth2.rfc7523.assertion import (  # type: ignore[import-untyped]
     client_secret_jwt_sign,
     private_key_jwt_sign,
+    sign_jwt_bearer_assertion,
 )
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -16,7 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from auth.errors import UnbuildableRequest
-from definitions.auth.oauth2 import ClientAuth
+from auth.filling import fill
+from definitions.auth.oauth2 import ClientAuth, JwtBearer, OAuth2Auth
 from net.redaction import LIVE_SECRETS
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -55,6 +57,46 @@ def prove_client(method: ClientAuth, texts: Mapping[str, str], audience: str) ->
             return _assertion(client_id, _by_secret(client_id, needed(texts, "client_secret"), audience))
         case ClientAuth.PRIVATE_KEY_JWT:
             return _assertion(client_id, _by_private_key(client_id, needed(texts, "private_key"), audience))
+
+
+def sign_grant(auth: OAuth2Auth, texts: Mapping[str, str], token_url: str) -> str:
+    """The assertion of RFC 7523 §2.1, as `auth.jwt` describes it, signed with the secret `private_key`.
+
+    Raises:
+        UnbuildableRequest: the key is missing, or does not fit the algorithm.
+    """
+    jwt = auth.jwt
+    assert jwt is not None, "the grant jwt_bearer has it, which was checked when it was loaded"
+    try:
+        assertion = str(
+            sign_jwt_bearer_assertion(
+                _grant_key(jwt, needed(texts, "private_key")),
+                fill(jwt.issuer, texts),
+                _filled(jwt.audience, texts) or token_url,
+                subject=_filled(jwt.subject, texts),
+                claims={name: fill(text, texts) for name, text in jwt.claims.items()},
+                header={"alg": jwt.algorithm} | ({"kid": _filled(jwt.key_id, texts)} if jwt.key_id else {}),
+                expires_in=int(jwt.lifetime.total_seconds()),
+            )
+        )
+    except (JoseError, TypeError, ValueError) as error:
+        if isinstance(error, UnbuildableRequest):
+            raise
+        raise UnbuildableRequest(f"secret 'private_key' cannot sign with {jwt.algorithm}") from None
+    LIVE_SECRETS.add(assertion)
+    return assertion
+
+
+def _filled(template: str | None, texts: Mapping[str, str]) -> str | None:
+    return fill(template, texts) if template else None
+
+
+def _grant_key(jwt: JwtBearer, text: str) -> OctKey | RSAKey | ECKey:
+    if jwt.algorithm != "HS256":
+        return _private_key(text)[0]
+    if len(text.encode()) < SHORTEST_SIGNING_SECRET:
+        raise UnbuildableRequest(f"secret 'private_key' is too short to sign with: {SHORTEST_SIGNING_SECRET} bytes")
+    return OctKey.import_key(text)
 
 
 def needed(texts: Mapping[str, str], name: str) -> str:

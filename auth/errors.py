@@ -67,6 +67,10 @@ class TokenUnavailable(CredentialError):
     retryable = True
 
 
+class HostClosed(TokenUnavailable):
+    """The token endpoint's host asked to be left alone for a while; it was not asked."""
+
+
 class ClientRefused(CredentialError):
     """The provider refused the OAuth client itself; the account is as it was."""
 

@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from auth.credential import OpenAccount
 from auth.errors import UnbuildableRequest
 from auth.refresh_plan import Timing
-from auth.refusal import LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
+from auth.refusal import HOST_BLOCKED, LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
 from auth.token_error import ErrorClass, TokenReplyError
-from auth.token_record import PendingReplies, RawReply, kept_headers
+from auth.token_record import PendingReplies, RawReply, fingerprint, kept_headers
 from auth.token_reply import TokenReply
 from auth.token_sources import TokenSource, token_sources
 from auth.token_store import Claim, TokenStore
@@ -101,20 +101,22 @@ class Redemption:
         taken_over = self._claim.seen.row.in_doubt
         if taken_over and (recovered := await self._recovered(source)):
             return recovered
-        outcome = await self._ask(source)
+        outcome = await self.ask(source)
         if source.spends is None or isinstance(outcome, TokenReply):
             return outcome if isinstance(outcome, TokenReply) else dataclasses.replace(outcome, in_doubt=False)
-        in_doubt = taken_over or outcome.in_doubt
-        if outcome.in_doubt and not taken_over:
+        # An attempt with something else, the code of a consent, says nothing about this refresh token.
+        spent_before = taken_over and self._claim.seen.row.attempt_fingerprint == fingerprint(source.spends)
+        in_doubt = spent_before or outcome.in_doubt
+        if outcome.in_doubt and not spent_before:
             # Providers forgive a refresh token that is spent twice for seconds only: ask again at once or never.
-            outcome = await self._ask(source)
+            outcome = await self.ask(source)
         if isinstance(outcome, TokenReply):
             return outcome
         if outcome.class_ is ErrorClass.PERMANENT_GRANT:
             return dataclasses.replace(outcome, code=LOST_REPLY if in_doubt else outcome.code)
         return dataclasses.replace(outcome, in_doubt=in_doubt and outcome.refresh_token is None)
 
-    async def _ask(self, source: TokenSource) -> TokenReply | Refusal:
+    async def ask(self, source: TokenSource) -> TokenReply | Refusal:
         """All requests of a source within one deadline; each answer is stored before anything is made of it."""
         replies: tuple[RawReply, ...] = ()
         held = True
@@ -125,7 +127,7 @@ class Redemption:
                 if left <= 0 or not held:
                     return Refusal(ErrorClass.TRANSIENT, "timeout", detail="no time was left for the next request")
                 if wait := await self._blocked(request):
-                    return Refusal(ErrorClass.TRANSIENT, "host_blocked", retry_after=wait)
+                    return Refusal(ErrorClass.TRANSIENT, HOST_BLOCKED, retry_after=wait)
                 reply = await self._answer(dataclasses.replace(request, deadline=left))
                 replies = (*replies, reply)
                 if 200 <= reply.status < 300:
@@ -143,7 +145,7 @@ class Redemption:
         host = parse_target(request.url).authority
         if host in self._free_hosts:
             return 0.0
-        return await self._persist(lambda connection: host_block(connection, host))
+        return await self.persist(lambda connection: host_block(connection, host))
 
     async def _answer(self, request: OutboundRequest) -> RawReply:
         self._host = parse_target(request.url).authority
@@ -162,17 +164,19 @@ class Redemption:
             return None
 
     async def _keep(self, pending: PendingReplies) -> bool:
-        return await self._persist(lambda connection: self._store.keep(connection, self._claim, pending))
+        return await self.persist(lambda connection: self._store.keep(connection, self._claim, pending))
 
     async def _put_in_force(self, source: TokenSource, reply: TokenReply) -> None:
-        await self._persist(lambda connection: self._store.swap(connection, self._claim, source.spends, reply))
+        await self.persist(
+            lambda connection: self._store.swap(connection, self._claim, self._opened, source.spends, reply)
+        )
 
     async def _note(self, refusal: Refusal) -> bool:
-        return await self._persist(
+        return await self.persist(
             lambda connection: self._store.fail(connection, self._claim, self._opened, refusal, self._host)
         )
 
-    async def _persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `act` in a transaction, again and again while the database is away and the lease lasts."""
         while True:
             try:

@@ -6,21 +6,33 @@ the lease in `auth.redemption`.
 """
 
 import asyncio
+import contextlib
 import dataclasses
+import logging
 import math
 import os
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from auth.credential import OpenAccount
-from auth.errors import CredentialError, Misconfigured, TokenUnavailable, Unbound, Unreadable
+from auth.discovery import Discovery, DiscoveryFailed
+from auth.errors import (
+    CredentialError,
+    HostClosed,
+    Misconfigured,
+    NeedsReconnect,
+    TokenUnavailable,
+    Unbound,
+    Unreadable,
+)
 from auth.redemption import UNBUILDABLE, Redemption
-from auth.refresh_plan import Step, Timing, next_step, still_valid
-from auth.refusal import credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
-from auth.token_sources import TokenSource, basis, token_sources
+from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
+from auth.refusal import NO_REFRESH_TOKEN, credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
+from auth.token_sources import TokenSource, basis, client_key, token_sources
 from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
@@ -29,6 +41,8 @@ from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.tokens import TokenRow
+
+logger = logging.getLogger(__name__)
 
 REDEMPTIONS_PER_CALL = 3
 """Somebody else may be first, and a recovered answer may have expired while it lay there; then one more is needed."""
@@ -52,6 +66,7 @@ class Refresher:
         self._database = database
         self._store = TokenStore(database, vault)
         self._http = http
+        self._discovery = Discovery(http)
         self._timing = timing or Timing()
         self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
         self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
@@ -68,16 +83,37 @@ class Refresher:
             CredentialError: there is none; says whether asking again can help, and who must do what.
         """
         try:
-            return await self._ensure(opened, rejected_version, anew)
+            with _readable(opened):
+                return await self._ensure(opened, rejected_version, anew)
         except DatabaseUnavailable as error:
             raise _store_away(opened, error) from None
-        except UnreadableRecord as error:
-            raise Unreadable(
-                f"account {opened.account.name!r}: {error}",
-                account=opened.account.name,
-                action="restore the key, or save the account's secrets again: "
-                f"tieline accounts set-secrets {opened.account.name}",
-            ) from None
+
+    async def renew_ahead(self, opened: OpenAccount, host: str | None, client: str | None) -> Ahead:
+        """Renew a token that is due, though it may still be good.
+
+        `host` and `client` say where it was counted in; what is asked for elsewhere is only placed there.
+
+        Raises:
+            CredentialError: it could not be renewed; what is stored is as it was.
+            DatabaseUnavailable: nobody knows what is due.
+        """
+        with _readable(opened):
+            seen = await self._look(opened)
+            if not is_due(seen.standing):
+                return Ahead.NOT_DUE
+            asking = await self._asking(opened, seen)
+            if isinstance(asking, NeedsReconnect):
+                logger.warning("%s", asking, extra={"account": asking.account})
+                return Ahead.ENDED
+            if isinstance(asking, CredentialError):
+                raise asking
+            at = (asking.host, client_key(opened, asking.host))
+            if at != (host, client):
+                await self._store.place(opened.account.id, *at)
+                return Ahead.PLACED
+            if error := await self._shared_redemption(opened, seen):
+                raise error
+            return Ahead.RENEWED
 
     async def drain(self) -> None:
         """Wait until no redemption of this process is under way: before its clients are closed."""
@@ -145,7 +181,7 @@ class Refresher:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await _outlast(task)
+            await outlast(task)
             raise
 
     def _ended(self, account_id: str, task: asyncio.Task[CredentialError | None]) -> None:
@@ -155,15 +191,10 @@ class Refresher:
 
     async def _redeem(self, opened: OpenAccount, seen: Seen) -> CredentialError | None:
         """Claim and redeem. None: look again, there is a new token or somebody else was first."""
-        source = next(iter(token_sources(opened, seen.token)), None)
-        if source is None:
-            return _no_source(opened)
-        try:
-            host = _host_of(source)
-        except UNBUILDABLE as error:
-            return credential_error(of_unbuildable(error), opened)
-        except NetError as error:
-            return credential_error(of_net_error(error), opened)
+        asking = await self._asking(opened, seen)
+        if isinstance(asking, CredentialError):
+            return asking
+        opened, source, host = asking.opened, asking.source, asking.host
         taken_at = time.monotonic()
         claim = await self._store.claim(
             seen,
@@ -173,6 +204,7 @@ class Refresher:
             attempt=uuid.uuid4().hex,
             spends=source.spends,
             host=host,
+            client=client_key(opened, host),
         )
         if claim is None:
             return None
@@ -183,11 +215,33 @@ class Refresher:
             async with asyncio.timeout(self._timing.bound):
                 refusal = await redemption.run()
         except TimeoutError:
-            return _stuck(opened)
+            return stuck(opened)
         return credential_error(refusal, opened) if refusal else None
 
+    async def _asking(self, opened: OpenAccount, seen: Seen) -> "_Asking | CredentialError":
+        """What is asked first, and where, or why nothing can be."""
+        try:
+            opened = await self._discovery.complete(opened)
+        except DiscoveryFailed as failed:
+            return credential_error(failed.refusal, opened)
+        source = next(token_sources(opened, seen.token), None)
+        if source is None:
+            return await self._nothing_to_renew_with(opened, seen)
+        try:
+            return _Asking(opened, source, host_of(source))
+        except UNBUILDABLE as error:
+            return credential_error(of_unbuildable(error), opened)
+        except NetError as error:
+            return credential_error(of_net_error(error), opened)
 
-async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
+    async def _nothing_to_renew_with(self, opened: OpenAccount, seen: Seen) -> CredentialError:
+        if not opened.integration.by_consent:
+            return _no_source(opened)
+        await self._store.end(seen, NO_REFRESH_TOKEN)
+        return needs_reconnect(NO_REFRESH_TOKEN, opened)
+
+
+async def outlast(task: asyncio.Task[Any]) -> None:
     """Wait for a task to end, whatever else is cancelled meanwhile; it ends by `Timing.bound`."""
     while not task.done():
         try:
@@ -196,7 +250,30 @@ async def _outlast(task: asyncio.Task[CredentialError | None]) -> None:
             continue
 
 
-def _host_of(source: TokenSource) -> str:
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The first request's source and host. `opened` has the endpoints that were discovered."""
+
+    opened: OpenAccount
+    source: TokenSource
+    host: str
+
+
+@contextlib.contextmanager
+def _readable(opened: OpenAccount) -> Iterator[None]:
+    try:
+        yield
+    except UnreadableRecord as error:
+        raise Unreadable(
+            f"account {opened.account.name!r}: {error}",
+            account=opened.account.name,
+            action="restore the key, or save the account's secrets again: "
+            f"tieline accounts set-secrets {opened.account.name}",
+        ) from None
+
+
+def host_of(source: TokenSource) -> str:
+    """The token endpoint's host. Raises UNBUILDABLE, NetError."""
     request = source.next_request(())
     assert request is not None, "a source begins with a request"
     return parse_target(request.url).authority
@@ -225,8 +302,8 @@ def _given_up(seen: Seen, opened: OpenAccount) -> CredentialError:
     return credential_error(dataclasses.replace(refusal, detail=detail), opened)
 
 
-def _blocked(opened: OpenAccount, host: str, seconds: float) -> TokenUnavailable:
-    return TokenUnavailable(
+def _blocked(opened: OpenAccount, host: str, seconds: float) -> HostClosed:
+    return HostClosed(
         f"account {opened.account.name!r}: the token endpoint at {host} asked not to be called for a while",
         action="nothing: it is asked again when it allows it",
         account=opened.account.name,
@@ -243,7 +320,8 @@ def _still_waiting(opened: OpenAccount, row: TokenRow) -> TokenUnavailable:
     )
 
 
-def _stuck(opened: OpenAccount) -> TokenUnavailable:
+def stuck(opened: OpenAccount) -> TokenUnavailable:
+    """A redemption that hung."""
     return TokenUnavailable(
         f"account {opened.account.name!r}: its token could not be stored in time",
         action="see that the database answers: tieline doctor",

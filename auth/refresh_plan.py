@@ -12,6 +12,17 @@ MARGIN = 60.0
 SHORTEST_AHEAD = 300.0
 """Seconds. Tokens that live shorter are renewed on demand only."""
 
+DAY = 86400.0
+
+WARN_AHEAD = (7 * DAY, DAY)
+"""Before a refresh token ends."""
+
+FAILURES_TO_SHUT = 5
+"""Transient failures of a token endpoint's host, in a row, after which the sweep leaves it alone for a while."""
+
+CLIENT_STOP = 3600.0
+"""Seconds for which the sweep leaves the accounts of a refused OAuth client alone."""
+
 TRAVEL = 5.0
 """Seconds before its expiry from which a token is not given out at all: it would expire on its way."""
 
@@ -55,6 +66,8 @@ class Standing:
     leased_until: float = 0.0
     alive: bool = True
     """False once the provider ended the grant."""
+    refresh_at: float | None = None
+    """When it is to be renewed ahead; None: on demand only."""
     refused_until: float = 0.0
     """Until then nobody asks again by itself: the client or the request was refused, and nothing was changed since."""
 
@@ -105,16 +118,72 @@ def still_valid(standing: Standing, rejected_version: int | None = None) -> bool
     return not refused and standing.lasts(TRAVEL)
 
 
+class Ahead(Enum):
+    """What became of an account whose token seemed due."""
+
+    NOT_DUE = auto()
+    """Somebody else renewed it, or is doing so."""
+    PLACED = auto()
+    """It is asked for at another host, or as another client, than was thought."""
+    RENEWED = auto()
+    ENDED = auto()
+    """Its access token has ended, and there is no refresh token to renew it with."""
+    NEVER = auto()
+    """It has no token that is renewed."""
+
+
+def is_due(standing: Standing) -> bool:
+    """Whether it is time to renew a token though it may still be good, and nobody does so already."""
+    waiting = standing.refresh_at is not None and standing.refresh_at <= standing.now
+    return standing.alive and waiting and standing.leased_until <= standing.now
+
+
 def due_at(
-    account_id: str, issued_at: float, expires_at: float | None, refresh_expires_at: float | None
+    account_id: str,
+    issued_at: float,
+    expires_at: float | None,
+    refresh_expires_at: float | None,
+    keep_alive: float | None = None,
 ) -> float | None:
     """When to renew ahead: after 70 to 85 % of the time that is left to the token or to its refresh token.
 
     The share is a stable hash of the account, so that a bulk import does not renew at once. None: on demand only.
+    `keep_alive`: seconds for which the refresh token may lie idle.
     """
-    known = [instant - issued_at for instant in (expires_at, refresh_expires_at) if instant is not None]
-    lifetime = min(known, default=0.0)
-    return issued_at + lifetime * (0.70 + 0.15 * spread(account_id)) if lifetime >= SHORTEST_AHEAD else None
+    left = [instant - issued_at for instant in (expires_at, refresh_expires_at) if instant is not None]
+    lifetime = min((seconds for seconds in (*left, keep_alive or 0.0) if seconds >= SHORTEST_AHEAD), default=None)
+    return None if lifetime is None else issued_at + lifetime * (0.70 + 0.15 * spread(account_id))
+
+
+def kept_alive(keep_alive: float | None, expires_at: float | None, *, refreshable: bool) -> float | None:
+    """Seconds for which a refresh token may lie idle: as the definition says; a day when no expiry brings it to use."""
+    if not refreshable:
+        return None
+    return DAY if keep_alive is None and expires_at is None else keep_alive
+
+
+def on_demand_only(issued_at: float | None, expires_at: float | None, due: float | None) -> bool:
+    """Whether a token is known to live too short for being renewed ahead, and nothing else asks for it (`due`)."""
+    if due is not None or issued_at is None or expires_at is None:
+        return False
+    return 0 < expires_at - issued_at < SHORTEST_AHEAD
+
+
+def warn_at(issued_at: float, refresh_expires_at: float | None) -> float | None:
+    """When to warn that a refresh token ends: a week ahead, else a day; None when it lives shorter than that anyway.
+
+    A refresh token that is prolonged with every use moves this instant away each time; one with a fixed end does not.
+    """
+    if refresh_expires_at is None:
+        return None
+    return next((at for ahead in WARN_AHEAD if (at := refresh_expires_at - ahead) > issued_at), None)
+
+
+def shut_for(failures: int) -> float | None:
+    """Seconds for which the sweep leaves a host alone after so many failures in a row; None: not yet."""
+    if failures < FAILURES_TO_SHUT:
+        return None
+    return float(min(30 * 2 ** min(failures - FAILURES_TO_SHUT, 10), 600))
 
 
 def spread(account_id: str) -> float:

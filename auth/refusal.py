@@ -3,16 +3,18 @@
 from dataclasses import dataclass, field
 
 from auth.credential import OpenAccount
-from auth.errors import ClientRefused, CredentialError, Misconfigured, NeedsReconnect, TokenUnavailable
+from auth.errors import ClientRefused, CredentialError, HostClosed, Misconfigured, NeedsReconnect, TokenUnavailable
 from auth.token_error import ErrorClass, TokenReplyError
-from definitions.auth import OAuth2Auth
-from definitions.auth.oauth2 import Grant
 from net.errors import NetError, Sent
 from net.redaction import LIVE_SECRETS
+from storage.accounts import NOT_CONNECTED
 
 STORED_LENGTH = 64
 HOST_BLOCKING = frozenset({429, 503})
+HOST_BLOCKED = "host_blocked"
+"""A later host of a chain of requests wants to be left alone: no failure of the first one, which the sweep counts."""
 LOST_REPLY = "lost_reply"
+NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - the name of a cause
 
 _NET_CONFIGURATION = frozenset({"egress_denied", "invalid_request", "redirect_refused", "too_many_redirects"})
 
@@ -86,7 +88,8 @@ def credential_error(refusal: Refusal, opened: OpenAccount) -> CredentialError:
     code = f"({refusal.code}){detail}"
     match refusal.class_:
         case ErrorClass.TRANSIENT:
-            return TokenUnavailable(
+            kind = HostClosed if refusal.code == HOST_BLOCKED else TokenUnavailable
+            return kind(
                 f"account {account!r}: its token endpoint gave no token {code}",
                 action="nothing: it is asked again after a wait",
                 account=account,
@@ -110,15 +113,21 @@ def credential_error(refusal: Refusal, opened: OpenAccount) -> CredentialError:
 
 def needs_reconnect(cause: str, opened: OpenAccount, detail: str = "") -> NeedsReconnect:
     """The account's grant is dead; who must do what depends on how it was got."""
-    account, auth = opened.account.name, opened.integration.auth
-    by_consent = isinstance(auth, OAuth2Auth) and auth.grant is Grant.AUTHORIZATION_CODE
+    account = opened.account.name
+    told = _CAUSES.get(cause, f"the provider no longer accepts its grant ({cause})")
     return NeedsReconnect(
-        f"account {account!r}: the provider no longer accepts its grant ({cause}){detail}",
-        action=f"connect it again: tieline accounts connect {account}"
-        if by_consent
+        f"account {account!r}: {told}{detail}",
+        action=f"connect it{' again' if cause != NOT_CONNECTED else ''}: tieline accounts connect {account}"
+        if opened.integration.by_consent
         else f"save its secrets again: tieline accounts set-secrets {account}",
         account=account,
     )
+
+
+_CAUSES = {
+    NOT_CONNECTED: "nobody has connected it yet",
+    NO_REFRESH_TOKEN: "its access token has ended, and the provider gave no refresh token to renew it with",
+}
 
 
 def _advice_on_configuration(refusal: Refusal, integration: str) -> str:

@@ -22,7 +22,7 @@ from auth.errors import (
     suggestion,
 )
 from auth.refresh import Refresher, TokenState
-from auth.refresh_plan import TRAVEL
+from auth.refresh_plan import TRAVEL, Ahead
 from auth.secret import Secret
 from auth.vault import UnreadableRecord, Vault
 from definitions.auth import BasicAuth
@@ -30,7 +30,7 @@ from definitions.integration import Integration
 from definitions.profile import Profile
 from definitions.refs import CredentialRef
 from net.redaction import LIVE_SECRETS
-from storage.accounts import DISCONNECTED, Account, account_named
+from storage.accounts import DISCONNECTED, account_by_id, account_named
 from storage.bindings import account_of_subject
 from storage.database import Database
 from storage.definitions import DefinitionStore
@@ -99,6 +99,27 @@ class CredentialResolver:
         opened = await self._opened(credential.account)
         return (await self._credential(opened, rejected_version=credential.token_version))[0]
 
+    async def renew_ahead(self, account_id: str, host: str | None, client: str | None) -> Ahead:
+        """Renew the account's token if it is due; see `Refresher.renew_ahead`.
+
+        Raises:
+            CredentialError: it could not be renewed; what is stored is as it was.
+            DatabaseUnavailable: nobody knows what is due.
+        """
+        async with self._database.read() as connection:
+            account = await account_by_id(connection, account_id)
+            if account is None:
+                return Ahead.NOT_DUE
+            with _legible(about=f"account {account.name!r}"):
+                opened = await self._open(connection, account.name)
+        if account.state == DISCONNECTED or not opened.integration.auth.renews:
+            return Ahead.NEVER
+        return await self._refresher.renew_ahead(opened, host, client)
+
+    async def open(self, name: str) -> OpenAccount:
+        """An account with its integration and secrets, whatever its state. Raises CredentialError."""
+        return await self._opened(name)
+
     def _keep(self, ref: CredentialRef, kept: _Kept) -> None:
         self._kept[ref] = kept
         self._kept.move_to_end(ref)
@@ -163,7 +184,7 @@ class CredentialResolver:
         """The credential, and for how many seconds it may be kept."""
         account, integration = opened.account, opened.integration
         if account.state == DISCONNECTED:
-            raise _disconnected(account)
+            raise _disconnected(opened)
         if not integration.auth.renews:
             values = {**opened.secrets, **_credentials(opened)}
             return _made(opened, opened.parameters, values), SECONDS_KEPT
@@ -230,11 +251,14 @@ def _watch_for(integration: Integration, secrets: Mapping[str, Secret]) -> None:
             LIVE_SECRETS.add(secret.reveal())
 
 
-def _disconnected(account: Account) -> NeedsReconnect:
+def _disconnected(opened: OpenAccount) -> NeedsReconnect:
+    name = opened.account.name
     return NeedsReconnect(
-        f"account {account.name!r} was disconnected",
-        action=f"save its secrets again: tieline accounts set-secrets {account.name}",
-        account=account.name,
+        f"account {name!r} was disconnected",
+        action=f"connect it again: tieline accounts connect {name}"
+        if opened.integration.by_consent
+        else f"save its secrets again: tieline accounts set-secrets {name}",
+        account=name,
     )
 
 
@@ -248,9 +272,16 @@ def _create_or_apply(error: NotFound, name: str) -> str:
 def _told(about: str) -> Iterator[None]:
     """A database that is away, and a record that cannot be read, as errors of a credential."""
     try:
-        yield
+        with _legible(about):
+            yield
     except DatabaseUnavailable as error:
         raise TokenUnavailable(f"{about}: {error}", action="bring the database back: tieline doctor") from None
+
+
+@contextmanager
+def _legible(about: str) -> Iterator[None]:
+    try:
+        yield
     except UnreadableDefinition as error:
         raise Misconfigured(f"{about}: {error}", action="apply the definition again: tieline apply PATH") from None
     except UnreadableRecord as error:

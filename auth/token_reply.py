@@ -61,6 +61,8 @@ class TokenReply:
     refresh_expires_at: float | None = None
     scope: str | None = None
     captured: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subject: str | None = field(default=None, repr=False)
+    """Who consented, where the reply of a code holds an ID token (OpenID Connect Core §2)."""
 
 
 def parse_token_reply(status: int, headers: Headers, body: bytes, paths: ReplyPaths, requested_at: float) -> TokenReply:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from auth.credential import OpenAccount
 from auth.custom_token import CustomTokenChain, CustomTokenRefresh
-from auth.oauth2_sources import ClientCredentials
+from auth.oauth2_sources import ClientCredentials, JwtBearerGrant, RefreshToken
 from auth.token_record import RawReply, StoredToken
 from auth.token_reply import TokenReply
 from definitions.auth import CustomTokenAuth, OAuth2Auth
@@ -50,16 +50,40 @@ class TokenSource(Protocol):
 def token_sources(opened: OpenAccount, stored: StoredToken | None) -> Iterator[TokenSource]:
     """The ways to a token for this account, the next one for when the one before finds its grant dead."""
     auth = opened.integration.auth
-    if isinstance(auth, OAuth2Auth) and auth.grant is Grant.CLIENT_CREDENTIALS:
-        yield ClientCredentials(opened, auth)
+    if isinstance(auth, OAuth2Auth):
+        yield from _oauth2_sources(opened, auth, stored)
     if isinstance(auth, CustomTokenAuth):
         if auth.refresh and stored and stored.refresh_token:
             yield CustomTokenRefresh(opened, auth, auth.refresh, stored)
         yield CustomTokenChain(opened, auth)
 
 
+def _oauth2_sources(opened: OpenAccount, auth: OAuth2Auth, stored: StoredToken | None) -> Iterator[TokenSource]:
+    match auth.grant:
+        case Grant.CLIENT_CREDENTIALS:
+            yield ClientCredentials(opened, auth)
+        case Grant.JWT_BEARER:
+            yield JwtBearerGrant(opened, auth)
+        case Grant.AUTHORIZATION_CODE:
+            if stored and stored.refresh_token:
+                yield RefreshToken(opened, auth, stored)
+
+
 def basis(opened: OpenAccount) -> str:
-    """Digest of everything that a token is asked for with; kept encrypted, since it is made of secrets too."""
-    auth = opened.integration.auth.model_dump(mode="json", exclude={"place"})
+    """Digest of everything that a token is asked for with; kept encrypted, since it is made of secrets too.
+
+    A person's consent outlives every change of the definition and of the client's secret: only the person, or the
+    provider, can take it back.
+    """
+    if opened.integration.by_consent:
+        return Grant.AUTHORIZATION_CODE
+    auth = opened.integration.auth.model_dump(mode="json", exclude={"place", "keep_alive"})
     texts: Mapping[str, str] = opened.texts()
     return hashlib.sha256(json.dumps([auth, sorted(texts.items())]).encode()).hexdigest()
+
+
+def client_key(opened: OpenAccount, host: str) -> str:
+    """Tells OAuth clients at one host apart; an account that authenticates as no client stands for itself."""
+    client_id = opened.secrets.get("client_id")
+    name = client_id.reveal() if client_id else opened.account.id
+    return hashlib.sha256(f"{host}\n{name}".encode()).hexdigest()[:32]

@@ -10,25 +10,30 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
-from auth.refresh_plan import Standing, again_in, due_at
+from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, warn_at
 from auth.refusal import Refusal, is_lasting
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
 from auth.vault import UnreadableRecord, Vault
+from definitions.auth import CustomTokenAuth, OAuth2Auth
+from definitions.auth.oauth2 import Grant
 from storage.accounts import ACTIVE as ACCOUNT_ACTIVE
-from storage.accounts import NEEDS_RECONNECT, account_by_id, set_account_state
+from storage.accounts import DISCONNECTED, NEEDS_RECONNECT, account_by_id, set_account_state
 from storage.database import Database
+from storage.due_tokens import place_token
 from storage.tokens import (
     ACTIVE,
     TokenRow,
     block_host,
     claim_token,
+    end_token,
     host_block,
     lock_token,
     read_token,
     record_failure,
     release_token,
+    return_token,
     revive_token,
     swap_token,
 )
@@ -39,6 +44,16 @@ TABLE = "tokens"
 TOKEN, PENDING, QUARANTINE, REFUSED = "token", "pending", "quarantine", "refused"
 """The vault's fields: in force; answers of a redemption under way; a token that came too late and has no other copy;
 the basis of what was refused for good."""
+CONSENT, IDENTITY = "consent", "identity"
+"""Answers to a code: beside `pending`, which may hold the only heir of the token in force; and who consented."""
+
+
+def idle_limit(opened: OpenAccount) -> float | None:
+    """Seconds for which the integration lets a refresh token lie idle, if it says."""
+    auth = opened.integration.auth
+    if not isinstance(auth, OAuth2Auth | CustomTokenAuth) or auth.keep_alive is None:
+        return None
+    return auth.keep_alive.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,7 @@ class Seen:
             expires_at=row.access_expires_at,
             leased_until=row.lease_until,
             alive=row.state == ACTIVE or self.changed,
+            refresh_at=row.refresh_at,
             refused_until=(row.refresh_at or 0.0) if is_lasting(row.last_error) and not self.changed else 0.0,
         )
 
@@ -103,8 +119,22 @@ class TokenStore:
         changed = refused is not None and refused != basis
         return Seen(row, token if token and token.basis == basis else None, basis, changed)
 
+    async def place(self, account_id: str, host: str, client: str) -> None:
+        """Note where the token of a due account is to be asked for."""
+        async with self._database.write() as connection:
+            await place_token(connection, account_id, host, client)
+
     async def claim(
-        self, seen: Seen, opened: OpenAccount, *, owner: str, lease: float, attempt: str, spends: str | None, host: str
+        self,
+        seen: Seen,
+        opened: OpenAccount,
+        *,
+        owner: str,
+        lease: float,
+        attempt: str,
+        spends: str | None,
+        host: str,
+        client: str,
     ) -> Claim | HostBlocked | None:
         """Win the right to redeem, unless the host is blocked, or the row or the account changed since seen (None)."""
         account_id = seen.row.account_id
@@ -116,7 +146,7 @@ class TokenStore:
                 return None
             if wait := await host_block(connection, host):
                 return HostBlocked(wait)
-            if row.state != ACTIVE:  # the definition was corrected since
+            if seen.changed and row.state != ACTIVE:  # the definition was corrected since
                 await revive_token(connection, account_id)
                 await set_account_state(connection, account_id, ACCOUNT_ACTIVE, None)
             fence = await claim_token(
@@ -127,6 +157,8 @@ class TokenStore:
                 lease=lease,
                 attempt_id=attempt,
                 fingerprint=fingerprint(spends),
+                host=host,
+                client=client,
             )
         return None if fence is None else Claim(fence, owner, host, dataclasses.replace(seen, row=row))
 
@@ -145,10 +177,13 @@ class TokenStore:
         row = await lock_token(connection, account_id)
         if row is None or row.fence != claim.fence:
             return False
-        await self._vault.put(connection, TABLE, account_id, PENDING, claim.fence, pending.dumps())
+        field = CONSENT if pending.source == Grant.AUTHORIZATION_CODE else PENDING
+        await self._vault.put(connection, TABLE, account_id, field, claim.fence, pending.dumps())
         return True
 
-    async def swap(self, connection: AsyncConnection, claim: Claim, spends: str | None, reply: TokenReply) -> None:
+    async def swap(
+        self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, spends: str | None, reply: TokenReply
+    ) -> None:
         """Put a token in force. When the claim was lost: only if what it spent is still there, as its only heir."""
         account_id = claim.seen.row.account_id
         row = await lock_token(connection, account_id)
@@ -162,6 +197,36 @@ class TokenStore:
             if spends is None or current is None or current.refresh_token != spends:
                 await self._set_aside(connection, claim, token, current)
                 return
+        issued_at, expires_at = reply.issued_at, reply.expires_at
+        refresh_ends = reply.refresh_expires_at
+        if spends is not None and token.refresh_token == spends:
+            refresh_ends = refresh_ends or row.refresh_expires_at  # the same one: what was said of it still holds
+        keep_alive = kept_alive(idle_limit(opened), expires_at, refreshable=token.refresh_token is not None)
+        version = await swap_token(
+            connection,
+            account_id,
+            row.fence,
+            issued_at=issued_at,
+            access_expires_at=expires_at,
+            refresh_expires_at=refresh_ends,
+            refresh_at=due_at(account_id, issued_at, expires_at, refresh_ends, keep_alive),
+            warn_at=warn_at(issued_at, refresh_ends),
+        )
+        assert version is not None, "the row is locked at this fence"
+        await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
+        await self._vault.delete(connection, TABLE, account_id, PENDING)
+
+    async def connect(
+        self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, reply: TokenReply, identity: str | None
+    ) -> bool:
+        """Put the tokens of a person's consent in force and revive the account; False when the claim was lost."""
+        account_id = claim.seen.row.account_id
+        row = await lock_token(connection, account_id)
+        if row is None or row.fence != claim.fence:
+            return False
+        refreshable = reply.refresh_token is not None
+        keep_alive = kept_alive(idle_limit(opened), reply.expires_at, refreshable=refreshable)
+        planned = due_at(account_id, reply.issued_at, reply.expires_at, reply.refresh_expires_at, keep_alive)
         version = await swap_token(
             connection,
             account_id,
@@ -169,11 +234,62 @@ class TokenStore:
             issued_at=reply.issued_at,
             access_expires_at=reply.expires_at,
             refresh_expires_at=reply.refresh_expires_at,
-            refresh_at=due_at(account_id, reply.issued_at, reply.expires_at, reply.refresh_expires_at),
+            # Without a refresh token the sweep comes by when the access token ends, to say that its account is dead.
+            refresh_at=planned if refreshable else reply.expires_at,
+            warn_at=warn_at(reply.issued_at, reply.refresh_expires_at),
         )
         assert version is not None, "the row is locked at this fence"
+        await set_account_state(connection, account_id, ACTIVE, None)
+        token = StoredToken(reply.token, reply.refresh_token, dict(reply.captured), reply.scope, claim.seen.basis)
+        if identity is not None:
+            await self._vault.put(connection, TABLE, account_id, IDENTITY, version, identity.encode())
         await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
-        await self._vault.delete(connection, TABLE, account_id, PENDING)
+        for kept in (CONSENT, PENDING, REFUSED):
+            await self._vault.delete(connection, TABLE, account_id, kept)
+        return True
+
+    async def withdraw(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Give a claim that brought no token back as if it had not been made: what was in doubt is so again."""
+        account_id, before = claim.seen.row.account_id, claim.seen.row
+        row = await lock_token(connection, account_id)
+        if row is not None and (row.fence, row.version) == (claim.fence, before.version):
+            await return_token(connection, account_id, claim.fence, before)
+            await self._vault.delete(connection, TABLE, account_id, CONSENT)
+
+    async def stop(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Let nobody use the account from now on."""
+        account_id = claim.seen.row.account_id
+        await lock_token(connection, account_id)
+        await end_token(connection, account_id, f"{ErrorClass.PERMANENT_GRANT}:{DISCONNECTED}")
+        await set_account_state(connection, account_id, DISCONNECTED, None)
+
+    async def forget(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Delete the account's tokens; who consented stays known, so that a reconnect can be compared with it."""
+        account_id = claim.seen.row.account_id
+        await lock_token(connection, account_id)
+        for kept in (TOKEN, PENDING, CONSENT, QUARANTINE, REFUSED):
+            await self._vault.delete(connection, TABLE, account_id, kept)
+
+    async def identity(self, account_id: str) -> str | None:
+        """Who consented last, as `auth.external_account` tells people apart."""
+        async with self._database.read() as connection:
+            content = await self._vault.get(connection, TABLE, account_id, IDENTITY)
+        return content.decode() if content else None
+
+    async def end(self, seen: Seen, cause: str) -> None:
+        """Note that nothing can renew this token, unless it was renewed or is being renewed after all."""
+        account_id = seen.row.account_id
+        async with self._database.write() as connection:
+            row = await lock_token(connection, account_id)
+            if (
+                row is None
+                or row.lease_until > row.now
+                or (row.version, row.fence) != (seen.row.version, seen.row.fence)
+            ):
+                return
+            error = f"{ErrorClass.PERMANENT_GRANT}:{cause}"
+            await end_token(connection, account_id, error)
+            await set_account_state(connection, account_id, NEEDS_RECONNECT, cause)
 
     async def fail(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, refusal: Refusal, host: str
@@ -190,19 +306,21 @@ class TokenStore:
             await release_token(connection, account_id, claim.owner, claim.fence)
             await self._vault.delete(connection, TABLE, account_id, PENDING)
             return False
-        dead = refusal.class_ is ErrorClass.PERMANENT_GRANT
+        dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
         if dead:
             await set_account_state(connection, account_id, NEEDS_RECONNECT, refusal.code)
+        # What is refused for good has an instant before which nobody asks again.
+        on_demand = _on_demand_only(row, opened) and not (refusal.in_doubt or lasting)
         await record_failure(
             connection,
             account_id,
             claim.fence,
             error=refusal.stored,
-            again_in=again_in(refusal.class_, row.failures, refusal.retry_after),
+            again_in=None if on_demand else again_in(refusal.class_, row.failures, refusal.retry_after),
             dead=dead,
             in_doubt=refusal.in_doubt,
         )
-        if dead or is_lasting(refusal.stored):
+        if dead or lasting:
             await self._vault.put(connection, TABLE, account_id, REFUSED, claim.fence, claim.seen.basis.encode())
         await self._keep_what_came(connection, claim, row, refusal)
         return True
@@ -240,3 +358,10 @@ async def _account_changed(connection: AsyncConnection, opened: OpenAccount) -> 
     """Whether somebody saved other secrets or parameters since the account was read."""
     account = await account_by_id(connection, opened.account.id)
     return account is None or account.version != opened.account.version
+
+
+def _on_demand_only(row: TokenRow, opened: OpenAccount) -> bool:
+    if row.issued_at is None:
+        return False
+    due = due_at(row.account_id, row.issued_at, row.access_expires_at, row.refresh_expires_at, idle_limit(opened))
+    return on_demand_only(row.issued_at, row.access_expires_at, due)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from benchmarks import calls, credentials, memory, runs, server
+from benchmarks import calls, credentials, due, gateway, memory, runs, server
 from benchmarks.measure import Comparison
 from benchmarks.stage import Stage, open_stage
 from runtime.exit import leave
@@ -21,7 +21,9 @@ from runtime.exit import leave
 BENCHMARKS: dict[str, Callable[[Stage], AsyncIterator[Comparison]]] = {
     "calls": calls.measure,
     "credentials": credentials.measure,
+    "due": due.measure,
     "runs": runs.measure,
+    "gateway": gateway.measure,
     "server": server.measure,
     "memory": memory.measure,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.arguments import parameters
+from cli.connect import connect, disconnect
 from cli.errors import CliError, Status
 from cli.output import Output, OutputOption, Printer, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from runtime.account_test import Outcome
     from runtime.stores import Stores
     from storage.accounts import Account
+    from storage.tokens import TokenRow
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 
@@ -30,6 +32,8 @@ def register(app: typer.Typer) -> None:
     group.command("test")(try_account)
     group.command("refresh")(refresh)
     group.command("set-secrets")(set_secrets)
+    group.command("connect")(connect)
+    group.command("disconnect")(disconnect)
     group.command("delete")(delete)
     app.add_typer(group, name="accounts")
 
@@ -65,7 +69,9 @@ def create(
         printer.document(_as_json(account))
         return
     printer.line(f"account {name}: created for integration {integration}")
-    if model.test:
+    if model.by_consent:
+        note(f"Next, consent at the provider: tieline accounts connect {name}")
+    elif model.test:
         note(f"Does it work? tieline accounts test {name}")
 
 
@@ -85,13 +91,11 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
     """Show an account; of its secrets only the names."""
 
     async def look(stores: "Stores") -> dict[str, Any]:
-        from storage.vault_records import ACCOUNT_SECRETS, read_records
-
         account = await stores.accounts.get(name)
-        async with stores.database.read() as connection:
-            records = await read_records(connection, ACCOUNT_SECRETS, account.id)
-        bound = await stores.accounts.bindings_of(name)
-        return {**_as_json(account), "secrets": sorted(each.field for each in records), "bound_in": list(bound)}
+        names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
+        token = await stores.accounts.token_of(account)
+        told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
+        return told | (_token_as_json(token) if token else {})
 
     shown = with_stores(look)
     printer = Printer(output)
@@ -199,3 +203,19 @@ def _as_json(account: "Account") -> dict[str, Any]:
         "created_at": datetime.fromtimestamp(account.created_at, UTC),
         "updated_at": datetime.fromtimestamp(account.updated_at, UTC),
     }
+
+
+def _token_as_json(token: "TokenRow") -> dict[str, Any]:
+    """When the token ends and what happens before; a failure is told as long as no token has come since."""
+    ahead = token.state == "active" and token.refresh_at is not None
+    return {
+        "token_version": token.version,
+        "token_expires_at": _moment(token.access_expires_at),
+        "token_renews_at": _moment(token.refresh_at) if ahead else "on demand",
+        "refresh_token_expires_at": _moment(token.refresh_expires_at),
+        "token_last_error": token.last_error,
+    }
+
+
+def _moment(epoch: float | None) -> datetime | None:
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)

@@ -1,19 +1,16 @@
 """`tieline profiles`: which account an adapter uses in which environment."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import CliError
 from cli.output import Output, OutputOption, Printer
 from cli.session import with_stores
 
 if TYPE_CHECKING:
     from definitions.profile import Binding, Profile
     from runtime.stores import Stores
-
-Edit = Callable[[dict[str, Any]], object]
 
 ProfileArgument = Annotated[str, typer.Argument(metavar="PROFILE", help="Such as dev, qa or production.")]
 
@@ -43,17 +40,11 @@ def bind(
     """Bind an adapter to an account in a profile; a profile that is not there yet is created."""
 
     async def go(stores: "Stores") -> str:
-        found = await stores.accounts.get(account)
-        if subject is None:
-            return await _edited(stores, profile, lambda data: _bind_all(data, adapter, account))
-        action = await _edited(stores, profile, lambda data: _bind_per_subject(data, profile, adapter))
-        from storage.bindings import bind_subject
+        from runtime.profiles import bind
 
-        async with stores.database.write() as connection:
-            await bind_subject(connection, profile, adapter, subject, found.id)
-        return action
+        return await bind(stores, profile, adapter, account, subject)
 
-    action = with_stores(go)
+    action = _checked(lambda: with_stores(go))
     printer = Printer(output)
     if printer.json:
         printer.document(
@@ -74,15 +65,9 @@ def unbind(
     """Take an adapter out of a profile, or one end user's account."""
 
     async def go(stores: "Stores") -> None:
-        found = await stores.definitions.profile(profile)
-        if adapter not in found.adapters:
-            from auth.errors import suggestion
+        from runtime.profiles import unbind
 
-            raise CliError(f"profile {profile!r} has no adapter {adapter!r}.{suggestion(adapter, found.adapters)}")
-        if subject is None:
-            await _edited(stores, profile, lambda data: data["adapters"].pop(adapter))
-        else:
-            await _forget(stores, profile, adapter, subject)
+        await unbind(stores, profile, adapter, subject)
 
     with_stores(go)
     printer = Printer(output)
@@ -90,15 +75,6 @@ def unbind(
         printer.document({"profile": profile, "adapter": adapter, "subject": subject, "action": "removed"})
     else:
         printer.line(f"profile {profile}: adapter {adapter} is bound no more" + (f" for {subject}" if subject else ""))
-
-
-async def _forget(stores: "Stores", profile: str, adapter: str, subject: str) -> None:
-    from storage.bindings import account_of_subject, unbind_subject
-
-    async with stores.database.write() as connection:
-        if await account_of_subject(connection, profile, adapter, subject) is None:
-            raise CliError(f"profile {profile!r}, adapter {adapter!r}: subject {subject!r} has no account")
-        await unbind_subject(connection, profile, adapter, subject)
 
 
 def set_variable(
@@ -109,10 +85,12 @@ def set_variable(
 ) -> None:
     """Set a variable of a profile; variables are not secret."""
 
-    def edit(data: dict[str, Any]) -> None:
-        data["variables"][name] = value
+    async def go(stores: "Stores") -> str:
+        from runtime.profiles import edit_profile
 
-    action = with_stores(lambda stores: _edited(stores, profile, edit))
+        return await edit_profile(stores, profile, lambda data: data["variables"].update({name: value}))
+
+    action = _checked(lambda: with_stores(go))
     printer = Printer(output)
     if printer.json:
         printer.document({"profile": profile, "variable": name, "value": value, "action": action})
@@ -163,38 +141,13 @@ def _row(adapter: str, binding: "Binding", integrations: dict[str, str]) -> tupl
     return adapter, binding.account, integrations.get(binding.account, "there is no such account yet")
 
 
-def _bind_all(data: dict[str, Any], adapter: str, account: str) -> None:
-    data["adapters"][adapter] = account
-
-
-def _bind_per_subject(data: dict[str, Any], profile: str, adapter: str) -> None:
-    """Binding one end user must not take the account away from all others."""
-    before = data["adapters"].get(adapter)
-    if before is not None and not before["per_subject"]:
-        raise CliError(
-            f"profile {profile!r}, adapter {adapter!r}: bound to account {before['account']!r} for everybody; apply "
-            f"the profile with {adapter}: {{per_subject: true}} first"
-        )
-    data["adapters"][adapter] = {"per_subject": True}
-
-
-async def _edited(stores: "Stores", name: str, edit: Edit) -> str:
-    """Put an edited version of the profile into force; returns `created`, `updated` or `unchanged`."""
+def _checked(change: Callable[[], str]) -> str:
+    """What a profile did not accept, in the words of the command line."""
     from pydantic import ValidationError
 
     from cli.arguments import validation_fault
-    from definitions.loading import Document
-    from definitions.profile import Profile
-    from storage.errors import NotFound
 
     try:
-        data = (await stores.definitions.profile(name)).model_dump(mode="json")
-    except NotFound:
-        data = {"kind": "profile", "name": name, "adapters": {}, "variables": {}}
-    edit(data)
-    try:
-        model = Profile.model_validate(data)
+        return change()
     except ValidationError as error:
         raise validation_fault(error, {"name": "PROFILE", "adapters": "ADAPTER", "variables": "NAME"}) from None
-    [change] = await stores.definitions.apply([Document("profile", name, model, "the command line", 1)])
-    return change.action

@@ -1,4 +1,4 @@
-"""`tieline up`, `worker` and `doctor`: what runs here, and whether all is well."""
+"""`tieline up`, `worker`, `gateway` and `doctor`: what runs here, and whether all is well."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from cli.output import Output, OutputOption, Printer
 from cli.session import client_settings, server_settings
 
 if TYPE_CHECKING:
-    from runtime.doctor import Finding
+    from runtime.findings import Finding
     from runtime.serve import Announce, Serving
 
 
@@ -18,12 +18,13 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("up")(up)
     app.command("worker")(worker)
+    app.command("gateway")(gateway)
     app.command("doctor")(doctor)
 
 
 def up(output: OutputOption = Output.TABLE) -> None:
-    """Run everything on this machine: a Temporal server, unless one is configured, and a worker. Ctrl-C stops it."""
-    from runtime.serve import serve_all
+    """Run everything on this machine: a Temporal server, unless one is configured, a worker and the HTTP API."""
+    from gateway.serve import serve_all
 
     asyncio.run(serve_all(server_settings(), _announcement(output)))
 
@@ -33,6 +34,15 @@ def worker(output: OutputOption = Output.TABLE) -> None:
     from runtime.serve import serve_worker
 
     asyncio.run(serve_worker(server_settings(), _announcement(output)))
+
+
+def gateway(output: OutputOption = Output.TABLE) -> None:
+    """Run the HTTP API only, for the Temporal server that is configured."""
+    import uvloop
+
+    from gateway.serve import serve_gateway
+
+    uvloop.run(serve_gateway(server_settings(), _announcement(output)))
 
 
 def doctor(output: OutputOption = Output.TABLE) -> int:
@@ -50,7 +60,7 @@ def doctor(output: OutputOption = Output.TABLE) -> int:
 
 
 def _status(findings: "list[Finding]") -> Status:
-    from runtime.doctor import State
+    from runtime.findings import State
 
     states = {finding.state for finding in findings}
     if State.UNREACHABLE in states:
@@ -73,6 +83,8 @@ def _announcement(output: Output) -> "Announce":
     def announce(serving: "Serving") -> None:
         settings, temporal = serving.settings, serving.temporal
         facts = {
+            "HTTP API": serving.gateway,
+            "API docs": f"{serving.gateway}/docs" if serving.gateway else None,
             "Temporal UI": temporal.ui,
             "Temporal gRPC": temporal.address,
             "Task queue": settings.task_queue,

@@ -120,6 +120,9 @@ TemplatePairs = Annotated[
 ]
 
 
+KEEP_ALIVE = "Renewed at least this often, where a provider lets refresh tokens lapse that are not used"
+
+
 class SecretField(Model):
     """What the vault holds for one name; the value never stands in a file."""
 

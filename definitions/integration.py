@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from definitions.auth import Auth
+from definitions.auth import Auth, OAuth2Auth
+from definitions.auth.oauth2 import Grant
 from definitions.base import KEY_PATTERN, Model
 from definitions.fields import (
     HeaderName,
@@ -99,6 +100,11 @@ class Integration(Model):
     unauthorized: tuple[Status, ...] = Field(default=(401,), description="Statuses by which a credential is refused")
     test: TestCall | None = None
     tls: Tls | None = None
+
+    @property
+    def by_consent(self) -> bool:
+        """Whether a person connects each account at the provider (RFC 6749 §4.1)."""
+        return isinstance(self.auth, OAuth2Auth) and self.auth.grant is Grant.AUTHORIZATION_CODE
 
     def secret_fields(self) -> dict[str, SecretField]:
         """Everything that the vault must hold for an account, or for the integration itself."""

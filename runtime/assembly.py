@@ -10,8 +10,11 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.http import HttpActivities
+from activities.refresh import RefreshActivities
+from auth.ahead import RenewAhead
 from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
+from auth.sweep import DueAccounts
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
 from runtime.own_services import own_services
@@ -82,11 +85,12 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
     """A worker on the installation's task queue; leaving it drains what is under way within the grace period."""
     settings = stores.settings
     async with open_resolver(stores) as (resolver, http):
-        activities = HttpActivities(resolver, http)
+        calls = HttpActivities(resolver, http)
+        refresh = RefreshActivities(DueAccounts(stores.database), RenewAhead(stores.database, resolver))
         worker = Worker(
             client,
             task_queue=settings.task_queue,
-            activities=[activities.call],
+            activities=[calls.call, refresh.due, refresh.renew],
             graceful_shutdown_timeout=timedelta(seconds=settings.grace_period),
             max_heartbeat_throttle_interval=timedelta(seconds=5),
         )

@@ -1,9 +1,13 @@
 """What `(adapter, profile[, subject])` is bound to, before anything is started."""
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from auth.errors import NoSubject, Unbound, UnknownAdapter, suggestion
 from definitions.integration import Integration
+from definitions.profile import Profile
 from definitions.refs import CredentialRef
 from runtime.stores import Stores
+from storage.accounts import account_named
 from storage.bindings import account_of_subject
 from storage.errors import NotFound
 
@@ -17,26 +21,29 @@ async def bound_integration(stores: Stores, ref: CredentialRef) -> Integration:
         Unbound: the adapter's account, or that of the subject, is not there.
         NoSubject: the adapter is bound per subject, and none is given.
     """
-    profile = await stores.definitions.profile(ref.profile)
     where = f"profile {ref.profile!r}, adapter {ref.adapter!r}"
-    binding = profile.adapters.get(ref.adapter)
-    if binding is None:
-        action = f"tieline profiles set {ref.profile} {ref.adapter} ACCOUNT"
-        raise UnknownAdapter(f"{where}: there is none.{suggestion(ref.adapter, profile.adapters)}", action=action)
-    name = binding.account or await _of_subject(stores, ref, where)
-    try:
-        account = await stores.accounts.get(name)
-    except NotFound:
-        action = f"tieline accounts create {name} --integration KEY"
-        raise Unbound(f"{where}: bound to account {name!r}, which does not exist", action=action) from None
-    return await stores.definitions.integration(account.integration)
+    async with stores.database.read() as connection:  # one for all: it is most of what an app's start waits for
+        profile = await stores.definitions.read(connection, "profile", ref.profile)
+        assert isinstance(profile, Profile), "the kind was asked for"
+        binding = profile.adapters.get(ref.adapter)
+        if binding is None:
+            action = f"tieline profiles set {ref.profile} {ref.adapter} ACCOUNT"
+            raise UnknownAdapter(f"{where}: there is none.{suggestion(ref.adapter, profile.adapters)}", action=action)
+        name = binding.account or await _of_subject(connection, ref, where)
+        try:
+            account = await account_named(connection, name)
+        except NotFound:
+            action = f"tieline accounts create {name} --integration KEY"
+            raise Unbound(f"{where}: bound to account {name!r}, which does not exist", action=action) from None
+        integration = await stores.definitions.read(connection, "integration", account.integration)
+        assert isinstance(integration, Integration), "the kind was asked for"
+        return integration
 
 
-async def _of_subject(stores: Stores, ref: CredentialRef, where: str) -> str:
+async def _of_subject(connection: AsyncConnection, ref: CredentialRef, where: str) -> str:
     if ref.subject is None:
         raise NoSubject(f"{where}: bound per subject, and the call names none", action="name one with --subject")
-    async with stores.database.read() as connection:
-        name = await account_of_subject(connection, ref.profile, ref.adapter, ref.subject)
+    name = await account_of_subject(connection, ref.profile, ref.adapter, ref.subject)
     if name is None:
         action = f"tieline profiles set {ref.profile} {ref.adapter} ACCOUNT --subject {ref.subject}"
         raise Unbound(f"{where}: subject {ref.subject!r} has no account", action=action)

@@ -2,8 +2,6 @@
 database's schema, which every start brings up to date."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from enum import StrEnum
 
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
@@ -12,6 +10,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from auth.keys import KeyringError
 from definitions.run import RunState
 from runtime.assembly import TemporalUnreachable, connect
+from runtime.doctor_refresh import sweep_finding, token_findings
+from runtime.findings import Finding, State
 from runtime.pollers import is_polled
 from runtime.runs import RunFilter, Runs
 from runtime.settings import Settings, SettingsError, unknown_variables
@@ -25,31 +25,6 @@ from workflows.attributes import ALL
 SHOWN = 5
 
 
-class State(StrEnum):
-    """How something was found."""
-
-    OK = "ok"
-    NOTE = "note"
-    """Worth knowing; nothing is wrong."""
-    WRONG = "wrong"
-    UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `action` says what to do when it is not as it should be."""
-
-    subject: str
-    state: State
-    message: str
-    action: str | None = None
-
-    @property
-    def told(self) -> str:
-        """Message and next step in one."""
-        return f"{self.message}: {self.action}" if self.action else self.message
-
-
 async def examine(settings: Settings) -> list[Finding]:
     """Look at everything that can be looked at, in the order in which things rest on each other."""
     findings = [Finding("settings", State.NOTE, warning) for warning in unknown_variables()]
@@ -57,6 +32,7 @@ async def examine(settings: Settings) -> list[Finding]:
         async with open_stores(settings) as stores:
             findings.append(Finding("database", State.OK, f"reachable and migrated ({stores.database.dialect})"))
             findings += [finding async for finding in _within(stores)]
+            findings += await token_findings(stores.database)
             findings += [finding async for finding in _temporal(stores)]
     except SettingsError as error:
         findings.append(Finding("data folder", State.WRONG, str(error)))
@@ -112,6 +88,7 @@ async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
         yield Finding("temporal", State.OK, f"reachable at {address}, namespace {client.namespace}")
         yield attributes
         yield await _worker(client, stores.settings.task_queue)
+        yield await sweep_finding(client, stores.settings.task_queue)
         async for finding in _waiting(client, stores.settings.task_queue):
             yield finding
     except RPCError as error:

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+from runtime.http_server import http_server, listen
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns None when all is well, else what is not."""
@@ -20,13 +22,6 @@ CHECK_SECONDS = 8.0
 
 class HealthAddressTaken(Exception):
     """The health endpoint's address cannot be bound."""
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process: it drains its work first."""
-        yield
 
 
 @contextlib.asynccontextmanager
@@ -40,13 +35,8 @@ async def health_endpoint(address: str | None, checks: dict[str, Check]) -> Asyn
         yield
         return
     with _bound(address) as listener:
-        server = _Server(_config(_app(checks)))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
+        async with http_server(_config(Starlette(routes=health_routes(checks))), listener):
             yield
-        finally:
-            server.should_exit = True
-            await task
 
 
 def _config(app: Starlette) -> uvicorn.Config:
@@ -54,11 +44,8 @@ def _config(app: Starlette) -> uvicorn.Config:
 
 
 def _bound(address: str) -> socket.socket:
-    """Bound here, because uvicorn ends the whole process when it cannot."""
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
     try:
-        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return listen(address)
     except OSError as error:
         raise HealthAddressTaken(
             f"the health endpoint cannot be served at {address} ({error.strerror}): set TIELINE_HEALTH_ADDRESS to "
@@ -66,7 +53,9 @@ def _bound(address: str) -> socket.socket:
         ) from None
 
 
-def _app(checks: dict[str, Check]) -> Starlette:
+def health_routes(checks: dict[str, Check]) -> list[Route]:
+    """`/healthz`: the process runs; `/readyz`: every check passes."""
+
     async def healthz(request: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
 
@@ -75,7 +64,7 @@ def _app(checks: dict[str, Check]) -> Starlette:
         bad = {name: fault for name, fault in zip(checks, found, strict=True) if fault is not None}
         return JSONResponse({"status": "not ready" if bad else "ready", "faults": bad}, status_code=503 if bad else 200)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
 async def _fault(check: Check) -> str | None:

@@ -18,9 +18,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from auth.keys import KekProvider
 from runtime.codec import EncryptionCodec
 from runtime.payload_store import THRESHOLD_BYTES, FilePayloadStore
+from workflows.refresh_sweep import RefreshSweepWorkflow
 from workflows.run import RunWorkflow
 
-WORKFLOWS: tuple[type, ...] = (RunWorkflow,)
+WORKFLOWS: tuple[type, ...] = (RunWorkflow, RefreshSweepWorkflow)
 
 ROOMS_PASSED_THROUGH = ("workflows", "definitions", "activities", "auth", "net", "storage")
 """Imported once instead of once per run: the import was a fifth of what a run costs a worker.

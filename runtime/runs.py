@@ -3,6 +3,7 @@
 There is no second table of runs: what stands here is asked of Temporal.
 """
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -194,20 +195,29 @@ class Runs:
             TimeoutError: it has not ended within `timeout`.
             RunNotFound: no run has this id.
         """
-        handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
+        handle: WorkflowHandle[RunWorkflow, RunResult] = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
         try:
-            return await handle.result(rpc_timeout=timeout)
+            # The SDK's own limit is one for each of its polls, which it repeats.
+            async with asyncio.timeout(timeout.total_seconds() if timeout else None):
+                return await handle.result()
+        except TimeoutError:
+            raise TimeoutError(f"run {run_id} has not ended within {timeout}") from None
         except WorkflowFailureError as error:
             raise _ended_badly(run_id, error) from None
         except RPCError as error:
-            if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-                raise TimeoutError(f"run {run_id} has not ended within {timeout}") from None
             raise _rpc_error(run_id, error) from None
 
     async def list(self, which: RunFilter, *, limit: int = 50) -> AsyncIterator[RunSummary]:
         """Runs under way first, then those that have ended, each the newest first: Temporal's order."""
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
+
+    async def summary(self, run_id: str) -> RunSummary:
+        """One run as it is now. Raises RunNotFound."""
+        try:
+            return await _summary(await self._client.get_workflow_handle(run_id).describe())
+        except RPCError as error:
+            raise _rpc_error(run_id, error) from None
 
     async def show(self, run_id: str) -> tuple[RunSummary, Sequence[Step]]:
         """One run and its history, readable without a worker."""
@@ -226,7 +236,7 @@ class Runs:
             RunNotFound: no run has this id.
             NoWorker: no worker has taken it up.
         """
-        handle = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
+        handle: WorkflowHandle[RunWorkflow, RunResult] = self._client.get_workflow_handle_for(RunWorkflow.run, run_id)
         try:
             await handle.execute_update(RunWorkflow.decide, decision, rpc_timeout=DECIDE_WITHIN)
         except WorkflowUpdateRPCTimeoutOrCancelledError:

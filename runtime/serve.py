@@ -1,4 +1,4 @@
-"""A process that works until it is told to stop: a worker alone, or everything that one machine needs.
+"""A process that works until it is told to stop: a worker alone, or with what else one machine needs.
 
 The first SIGINT or SIGTERM lets the calls under way end within the grace period; the second ends the process at once.
 """
@@ -16,11 +16,13 @@ from typing import NoReturn
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from runtime.assembly import Stores, connect, open_stores, open_worker
+from runtime.assembly import connect, open_worker
 from runtime.health import Check, health_endpoint
+from runtime.schedules import ScheduleRefused, keep_sweep
 from runtime.search_attributes import register_search_attributes
 from runtime.settings import Settings
-from runtime.temporal_server import TemporalAddress, embedded_temporal, find_temporal
+from runtime.stores import Stores, open_stores
+from runtime.temporal_server import TemporalAddress, find_temporal
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,19 @@ class Serving:
 
     settings: Settings
     temporal: TemporalAddress
+    gateway: str | None = None
+    """URL of the HTTP API."""
 
 
 Announce = Callable[[Serving], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What everything in a process that serves rests on."""
+
+    stores: Stores
+    client: Client
 
 
 class Stop:
@@ -71,36 +83,40 @@ async def serve_worker(settings: Settings, announce: Announce) -> None:
     """
 
     async def work(stop: Stop) -> None:
-        async with _working(settings, find_temporal(settings)) as serving:
-            announce(serving)
+        temporal = find_temporal(settings)
+        async with connected(settings, temporal) as parts, working(parts, temporal):
+            announce(Serving(settings, temporal))
             await stop.asked()
 
-    await _until_stopped(work)
-
-
-async def serve_all(settings: Settings, announce: Announce) -> None:
-    """As `serve_worker`, with a Temporal server of our own where none is configured."""
-
-    async def work(stop: Stop) -> None:
-        async with embedded_temporal(settings) as temporal, _working(settings, temporal) as serving:
-            announce(serving)
-            await stop.asked()
-
-    await _until_stopped(work)
+    await until_stopped(work)
 
 
 @contextlib.asynccontextmanager
-async def _working(settings: Settings, temporal: TemporalAddress) -> AsyncIterator[Serving]:
+async def connected(settings: Settings, temporal: TemporalAddress) -> AsyncIterator[Parts]:
+    """The stores and a client, and the process's health told to whoever asks."""
     async with open_stores(settings) as stores:
         client = await connect(stores, temporal.address, tracing=True)
         await register_search_attributes(client)
-        async with health_endpoint(settings.health_address, _checks(stores, client)), open_worker(stores, client):
-            log.info("working on task queue %r at %s", settings.task_queue, temporal.address)
-            yield Serving(settings, temporal)
-            log.info("stopping: calls under way have %g seconds to end", settings.grace_period)
+        async with health_endpoint(settings.health_address, checks(stores, client)):
+            yield Parts(stores, client)
 
 
-async def _until_stopped(work: Callable[[Stop], Awaitable[None]]) -> None:
+@contextlib.asynccontextmanager
+async def working(parts: Parts, temporal: TemporalAddress) -> AsyncIterator[None]:
+    """Work on the task queue, and see to it that the sweep is scheduled there."""
+    settings = parts.stores.settings
+    try:
+        await keep_sweep(parts.client, settings.task_queue)
+    except ScheduleRefused as error:
+        log.error("%s", error)
+    async with open_worker(parts.stores, parts.client):
+        log.info("working on task queue %r at %s", settings.task_queue, temporal.address)
+        yield
+        log.info("stopping: calls under way have %g seconds to end", settings.grace_period)
+
+
+async def until_stopped(work: Callable[[Stop], Awaitable[None]]) -> None:
+    """Do what a process is there for; SIGINT and SIGTERM tell it to stop."""
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
     stop = Stop(task)
@@ -125,7 +141,9 @@ def _end_at_once(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
-def _checks(stores: Stores, client: Client) -> dict[str, Check]:
+def checks(stores: Stores, client: Client) -> dict[str, Check]:
+    """What must be well for this process to be of use."""
+
     async def temporal() -> str | None:
         try:
             healthy = await client.service_client.check_health(timeout=timedelta(seconds=HEALTH_SECONDS))

@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,6 +41,13 @@ def _proxy(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("expected addresses or networks such as 10.0.0.7 or 10.0.0.0/24") from None
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -56,6 +64,7 @@ def _default_key_file(known: dict[str, object]) -> Path:
     return Path(str(known["data_dir"])) / "keys.json"
 
 
+Network = Annotated[str, AfterValidator(_network)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 EgressRule = Annotated[str, AfterValidator(_egress_rule)]
 Folder = Annotated[Path, AfterValidator(_absolute)]
@@ -93,6 +102,10 @@ class Settings(BaseSettings):
     temporal_address: HostPort | None = Field(
         None, description="HOST:PORT of a Temporal server. Without it, `tieline up` runs an embedded one."
     )
+    temporal_ui: str | None = Field(
+        None,
+        description="URL of the web interface of that server; its pages may have payloads decoded by the HTTP API.",
+    )
     temporal_namespace: str = Field("default", min_length=1, description="Temporal namespace of all runs.")
     temporal_binary: Folder | None = Field(
         None, description="Temporal's command line program, for the embedded server. Default: found, else built."
@@ -113,6 +126,22 @@ class Settings(BaseSettings):
         None,
         repr=False,
         description="URL of the HTTP proxy for all outbound calls. HTTP_PROXY and the like are ignored.",
+    )
+
+    gateway_address: HostPort | None = Field(
+        None,
+        description="HOST:PORT of the HTTP API, an error when taken. Default: 127.0.0.1:8700, else any free port. "
+        "Anything but loopback needs an API token first.",
+    )
+    gateway_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+        [],
+        description="Names under which the HTTP API is reached, separated by commas; requests for others are refused. "
+        "localhost and IP addresses need not be named.",
+    )
+    gateway_proxies: Annotated[list[Network], NoDecode, BeforeValidator(_split)] = Field(
+        [],
+        description="Addresses or networks of the reverse proxies in front of the HTTP API, separated by commas: their "
+        "X-Forwarded-For is believed.",
     )
 
     health_address: HostPort | None = Field(None, description="HOST:PORT that serves /healthz and /readyz.")

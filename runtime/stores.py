@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from auth.accounts import Accounts
+from auth.api_tokens import ApiTokens
 from auth.keys import Keyring
 from auth.vault import Vault, open_keyring
 from runtime.settings import Settings, make_data_dir
@@ -22,6 +23,7 @@ class Stores:
     vault: Vault
     definitions: DefinitionStore
     accounts: Accounts
+    api_tokens: ApiTokens
 
 
 @contextlib.asynccontextmanager
@@ -40,6 +42,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         keys = await open_keyring(database, settings.keys, settings.key_file)
         vault = Vault(database, keys)
         definitions = DefinitionStore(database)
-        yield Stores(settings, database, keys, vault, definitions, Accounts(database, vault, definitions))
+        accounts = Accounts(database, vault, definitions)
+        yield Stores(settings, database, keys, vault, definitions, accounts, ApiTokens(database))
     finally:
         await database.dispose()

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
@@ -69,8 +69,8 @@ class _Record:
 
 
 @contextlib.asynccontextmanager
-async def embedded_temporal(settings: Settings) -> AsyncIterator[TemporalAddress]:
-    """The configured server, else one of our own while the body runs.
+async def embedded_temporal(settings: Settings, *, codec_endpoint: str | None = None) -> AsyncIterator[TemporalAddress]:
+    """The configured server, else one of our own while the body runs; its web interface decodes payloads there.
 
     It ends with the body, and with this process however that ends.
 
@@ -79,10 +79,11 @@ async def embedded_temporal(settings: Settings) -> AsyncIterator[TemporalAddress
         SettingsError: the data folder cannot be written.
     """
     if settings.temporal_address is not None:
-        yield TemporalAddress(settings.temporal_address)
+        yield TemporalAddress(settings.temporal_address, settings.temporal_ui)
         return
     binary = await temporal_binary(settings.temporal_binary)
-    async with _claimed(settings.data_dir) as lock, _started(binary, settings, lock) as record:
+    options = ["--ui-codec-endpoint", codec_endpoint] if codec_endpoint else []
+    async with _claimed(settings.data_dir) as lock, _started(binary, settings, lock, options) as record:
         _record_file(settings.data_dir).write_text(json.dumps(asdict(record)))
         yield TemporalAddress(record.address, record.ui)
 
@@ -94,7 +95,7 @@ def find_temporal(settings: Settings) -> TemporalAddress:
         TemporalServerError: there is neither.
     """
     if settings.temporal_address is not None:
-        return TemporalAddress(settings.temporal_address)
+        return TemporalAddress(settings.temporal_address, settings.temporal_ui)
     record = _running(settings.data_dir)
     if record is None:
         raise TemporalServerError(
@@ -105,12 +106,12 @@ def find_temporal(settings: Settings) -> TemporalAddress:
 
 
 @contextlib.asynccontextmanager
-async def _started(binary: Path, settings: Settings, lock: TextIO) -> AsyncIterator[_Record]:
+async def _started(binary: Path, settings: Settings, lock: TextIO, options: Sequence[str]) -> AsyncIterator[_Record]:
     async with contextlib.AsyncExitStack() as stack:
         # One start at a time: two that choose the same port would both be answered by the first.
         async with cache_lock(cache_folder() / "starting.lock"):
             for attempt in range(3):
-                record, server = await _launched(stack, binary, settings, lock, again=attempt > 0)
+                record, server = await _launched(stack, binary, settings, lock, options, again=attempt > 0)
                 try:
                     await ready(server, record.address, settings.temporal_namespace)
                     break
@@ -123,12 +124,18 @@ async def _started(binary: Path, settings: Settings, lock: TextIO) -> AsyncItera
 
 
 async def _launched(
-    stack: contextlib.AsyncExitStack, binary: Path, settings: Settings, lock: TextIO, *, again: bool
+    stack: contextlib.AsyncExitStack,
+    binary: Path,
+    settings: Settings,
+    lock: TextIO,
+    options: Sequence[str],
+    *,
+    again: bool,
 ) -> tuple[_Record, LocalProcess]:
     folder = _folder(settings.data_dir)
     port = _port(settings.temporal_port, again=again)
     ui_port = _free_port(port + UI_PORT_OFFSET)
-    command = _command(binary, folder, settings.temporal_namespace, port, ui_port)
+    command = [*_command(binary, folder, settings.temporal_namespace, port, ui_port), *options]
     server = await stack.enter_async_context(local_process(command, folder / "server.log", keep_open=[lock.fileno()]))
     return _Record(f"{HOST}:{port}", f"http://{HOST}:{ui_port}", os.getpid()), server
 

@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
 from storage.errors import AlreadyExists, NotFound
-from storage.schema import accounts, subject_bindings, tokens
+from storage.schema import accounts, subject_bindings, token_clients, tokens
+from storage.tokens import DEAD
 
 ACTIVE = "active"
 NEEDS_RECONNECT = "needs_reconnect"
 DISCONNECTED = "disconnected"
+NOT_CONNECTED = "not_connected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,24 @@ async def accounts_of(connection: AsyncConnection, integration: str) -> Sequence
 
 
 async def insert_account(
-    connection: AsyncConnection, account_id: str, name: str, integration: str, parameters: Mapping[str, str]
+    connection: AsyncConnection,
+    account_id: str,
+    name: str,
+    integration: str,
+    parameters: Mapping[str, str],
+    *,
+    connected: bool = True,
 ) -> None:
-    """A new account, active, at version 1, with an empty row for its token. Raises AlreadyExists."""
+    """A new account at version 1, with an empty row for its token. Raises AlreadyExists.
+
+    Not `connected`: there is no token to be had until a person consents.
+    """
     account = insert(accounts).values(
         id=account_id,
         name=name,
         integration=integration,
         parameters=json.dumps(dict(parameters)),
-        state=ACTIVE,
+        state=ACTIVE if connected else NOT_CONNECTED,
         version=1,
         created_at=db_now(),
         updated_at=db_now(),
@@ -84,27 +95,38 @@ async def insert_account(
         await connection.execute(account)
     except IntegrityError:
         raise AlreadyExists("account", name) from None
+    standing = {"state": ACTIVE} if connected else {"state": DEAD, "last_error": f"permanent_grant:{NOT_CONNECTED}"}
     await connection.execute(
-        insert(tokens).values(account_id=account_id, state=ACTIVE, version=0, fence=0, lease_until=0.0, failures=0)
+        insert(tokens).values(account_id=account_id, version=0, fence=0, lease_until=0.0, failures=0, **standing)
     )
 
 
-async def bump_account(connection: AsyncConnection, account_id: str) -> int:
-    """Count a change of secrets or parameters: a revived account, at the version that is returned.
+async def bump_account(connection: AsyncConnection, account_id: str, *, revives: bool = True) -> int:
+    """Count a change of secrets or parameters; returns the account's new version.
+
+    Unless only a person's consent can bring its token, the account is active again, and its next token is due now.
 
     Raises:
         NotFound: it was deleted meanwhile.
     """
-    # The token was had with the old secrets: it is not given out again, and its successor is asked for at once.
-    await connection.execute(
-        update(tokens)
-        .where(tokens.c.account_id == account_id)
-        .values(state=ACTIVE, access_expires_at=0.0, refresh_at=0.0, failures=0, last_error=None)
-    )
+    corrected: dict[str, Any] = {"failures": 0, "last_error": None}
+    if revives:
+        # The token was had with the old secrets: it is not given out again, and its successor is asked for at once.
+        corrected |= {"state": ACTIVE, "access_expires_at": 0.0, "refresh_at": 0.0}
+    standing = tokens.c.account_id == account_id
+    if not revives:
+        # What was refused may be accepted now; what is in force stays so, and what is dead stays dead.
+        corrected |= {"refresh_at": db_now()}
+        standing &= (tokens.c.state == ACTIVE) & tokens.c.last_error.is_not(None)
+    await connection.execute(update(tokens).where(standing).values(corrected))
+    # Perhaps it is the refused client's secret that was corrected.
+    of_account = select(tokens.c.token_client).where(tokens.c.account_id == account_id).scalar_subquery()
+    await connection.execute(delete(token_clients).where(token_clients.c.client == of_account))
+    revived = {"state": ACTIVE, "cause": None} if revives else {}
     result = await connection.execute(
         update(accounts)
         .where(accounts.c.id == account_id)
-        .values(version=accounts.c.version + 1, state=ACTIVE, cause=None, updated_at=db_now())
+        .values(version=accounts.c.version + 1, updated_at=db_now(), **revived)
         .returning(accounts.c.version)
     )
     version: int | None = result.scalar()

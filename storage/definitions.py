@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -71,6 +71,20 @@ class DefinitionStore:
                 for model, change in zip(models, changes, strict=True):
                     await _store(connection, model, change)
             return [await _warned(connection, model, change) for model, change in zip(models, changes, strict=True)]
+
+    async def edit_profile(self, name: str, edit: Callable[[Profile | None], Profile]) -> Change:
+        """Put a changed version of a profile into force; nobody else changes any definition in between."""
+        async with self._database.write() as connection:
+            await _lock(connection)
+            try:
+                before = await self.read(connection, "profile", name)
+            except NotFound:
+                before = None
+            assert not isinstance(before, Integration), "the kind was asked for"
+            model = edit(before)
+            change = await self._change(connection, model)
+            await _store(connection, model, change)
+            return await _warned(connection, model, change)
 
     async def integration(self, key: str) -> Integration:
         """The integration in force. Raises NotFound."""

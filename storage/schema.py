@@ -1,6 +1,7 @@
 """The tables, the same on SQLite and PostgreSQL. Times are epoch seconds by the database's clock."""
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -91,14 +92,25 @@ tokens = Table(
     Column("failures", Integer, nullable=False),
     Column("last_error", String(64)),
     Column("last_error_at", Double),
+    Column("token_host", String(255)),
+    Column("token_client", String(32)),
+    Column("warn_at", Double),
 )
-"""Narrow, because claims rewrite it: the tokens themselves are vault records."""
+"""Narrow, because claims rewrite it: the tokens themselves are vault records. `token_host` and `token_client` say
+where, and as which OAuth client, the token was last asked for."""
 
 Index(
     "ix_tokens_due",
     tokens.c.refresh_at,
+    tokens.c.account_id,
     sqlite_where=tokens.c.state == "active",
     postgresql_where=tokens.c.state == "active",
+)
+Index(
+    "ix_tokens_warn",
+    tokens.c.warn_at,
+    sqlite_where=tokens.c.warn_at.is_not(None),
+    postgresql_where=tokens.c.warn_at.is_not(None),
 )
 
 token_hosts = Table(
@@ -107,7 +119,21 @@ token_hosts = Table(
     Column("host", String(255), primary_key=True),
     Column("blocked_until", Double, nullable=False),
     Column("reason", String(64), nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("shut_until", Double, nullable=False, server_default="0"),
 )
+"""`blocked_until` is what a host asked for and binds everybody; `failures` in a row make the sweep leave it alone until
+`shut_until`."""
+
+token_clients = Table(
+    "token_clients",
+    metadata,
+    Column("client", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("stopped_until", Double, nullable=False),
+    Column("reason", String(64), nullable=False),
+)
+"""OAuth clients that a token endpoint refused: the sweep leaves all their accounts alone."""
 
 subject_bindings = Table(
     "subject_bindings",
@@ -118,3 +144,44 @@ subject_bindings = Table(
     Column("account_id", String(32), ForeignKey("accounts.id", ondelete="RESTRICT"), nullable=False, index=True),
     PrimaryKeyConstraint("profile", "adapter", "subject"),
 )
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("allow", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
+    Column("revoked_at", Double),
+)
+"""Revoked ones stay: that there was ever a token is what closes the door. `scopes` and `allow` are words."""
+
+Index(
+    "ix_api_tokens_in_use",
+    api_tokens.c.name,
+    unique=True,
+    sqlite_where=api_tokens.c.revoked_at.is_(None),
+    postgresql_where=api_tokens.c.revoked_at.is_(None),
+)
+
+connect_attempts = Table(
+    "connect_attempts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("ticket_hash", String(64), nullable=False, unique=True),
+    Column("account_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("redirect_uri", Text, nullable=False),
+    Column("replaces", Boolean, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("state_hash", String(64), unique=True),
+    Column("browser_hash", String(64)),
+    Column("issuer", Text),
+    Column("issuer_required", Boolean, nullable=False),
+    Column("outcome", String(32)),
+    Column("told", Text),
+)
+"""Of what a link, a state and a browser's cookie hold, only the SHA-256; the code verifier is a vault record."""

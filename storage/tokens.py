@@ -5,7 +5,7 @@ Every function works in the caller's transaction, so that a state and the vault'
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, literal, select, update
+from sqlalchemy import bindparam, literal, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +36,9 @@ class TokenRow:
     failures: int
     last_error: str | None
     last_error_at: float | None
+    token_host: str | None
+    token_client: str | None
+    warn_at: float | None
     now: float
 
     @property
@@ -68,6 +71,8 @@ async def claim_token(
     lease: float,
     attempt_id: str,
     fingerprint: str | None,
+    host: str,
+    client: str,
 ) -> int | None:
     """Win the right to redeem, and write down the intent; returns the fence, or None if somebody else has it.
 
@@ -85,6 +90,8 @@ async def claim_token(
             attempt_id=attempt_id,
             attempt_started_at=db_now(),
             attempt_fingerprint=fingerprint,
+            token_host=host,
+            token_client=client,
         )
         .returning(tokens.c.fence)
     )
@@ -101,6 +108,7 @@ async def swap_token(
     access_expires_at: float | None,
     refresh_expires_at: float | None,
     refresh_at: float | None,
+    warn_at: float | None,
 ) -> int | None:
     """Put a new token in force if the fence still holds; returns its version, and ends the lease."""
     result = await connection.execute(
@@ -113,6 +121,7 @@ async def swap_token(
             access_expires_at=access_expires_at,
             refresh_expires_at=refresh_expires_at,
             refresh_at=refresh_at,
+            warn_at=warn_at,
             **_NO_ATTEMPT,
             failures=0,
             last_error=None,
@@ -149,11 +158,12 @@ async def record_failure(
     fence: int,
     *,
     error: str,
-    again_in: float,
+    again_in: float | None,
     dead: bool = False,
     in_doubt: bool = False,
 ) -> bool:
-    """Note a failed attempt and end its lease; `again_in` seconds later it is due again. The token stays as it is.
+    """Note a failed attempt and end its lease. The token stays as it is, and is due again `again_in` seconds later;
+    None: on demand only.
 
     `in_doubt` keeps the attempt: whoever claims next knows that the provider may have performed it.
     """
@@ -163,13 +173,40 @@ async def record_failure(
         .values(
             **(_NO_LEASE if in_doubt else _NO_ATTEMPT),
             state=DEAD if dead else tokens.c.state,
-            refresh_at=db_now() + literal(again_in),
+            refresh_at=null() if again_in is None else db_now() + literal(again_in),
             failures=tokens.c.failures + 1,
             last_error=error,
             last_error_at=db_now(),
         )
     )
     return result.rowcount == 1
+
+
+async def return_token(connection: AsyncConnection, account_id: str, fence: int, before: TokenRow) -> bool:
+    """End a lease as if it had not been taken: what an earlier attempt left in doubt is in doubt again."""
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.fence == fence)
+        .values(
+            **_NO_LEASE,
+            refresh_at=before.refresh_at,
+            token_host=before.token_host,
+            token_client=before.token_client,
+            attempt_id=before.attempt_id,
+            attempt_started_at=before.attempt_started_at,
+            attempt_fingerprint=before.attempt_fingerprint,
+        )
+    )
+    return result.rowcount == 1
+
+
+async def end_token(connection: AsyncConnection, account_id: str, error: str) -> None:
+    """There is nothing to renew this token with; it serves until it expires. The row is locked by the caller."""
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id)
+        .values(state=DEAD, refresh_at=None, last_error=error, last_error_at=db_now())
+    )
 
 
 _NO_LEASE = {"lease_owner": None, "lease_until": 0.0}

@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from definitions.auth.simple import authorization
 from definitions.base import Duration, Model
-from definitions.fields import Expression, HeaderName, Identifier, SecretField, TemplateText
+from definitions.fields import KEEP_ALIVE, Expression, HeaderName, Identifier, SecretField, TemplateText
 from definitions.placement import Placement
 
 MEANT = frozenset({"token", "expires_in", "expires_at", "refresh_token"})
@@ -49,6 +49,7 @@ class CustomTokenAuth(Model):
     refresh: TokenRequest | None = None
     error: Expression | None = Field(default=None, description="Finds an error inside an answer with status 200")
     lifetime: Duration | None = Field(default=None, description="Of a token whose answer states none")
+    keep_alive: Duration | None = Field(default=None, description=KEEP_ALIVE)
     place: tuple[Placement, ...] = authorization("Bearer {token}")
 
     @property

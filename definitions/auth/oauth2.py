@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from definitions.auth.simple import authorization
 from definitions.base import Duration, Model
-from definitions.fields import Expression, HeaderName, Identifier, SecretField, TemplateText
+from definitions.fields import KEEP_ALIVE, Expression, HeaderName, Identifier, SecretField, TemplateText
 from definitions.placement import Placement
 
 
@@ -137,8 +137,12 @@ class OAuth2Auth(Model):
     scope_separator: str = " "
     response: TokenResponse = TokenResponse()
     lifetime: Duration | None = Field(default=None, description="Of a token whose answer states none")
+    keep_alive: Duration | None = Field(default=None, description=KEEP_ALIVE)
     capture: Capture = Capture()
     after_connect: AfterConnect | None = None
+    identity: str | None = Field(
+        default=None, description="The captured value that tells external accounts apart. Default: all of them"
+    )
     issuer: TemplateText | None = Field(default=None, description="Endpoints by discovery (RFC 8414)")
     jwt: JwtBearer | None = None
     place: tuple[Placement, ...] = authorization("Bearer {token}")
@@ -176,4 +180,6 @@ class OAuth2Auth(Model):
             raise ValueError("jwt goes with the grant jwt_bearer, and with no other")
         if self.grant is not Grant.AUTHORIZATION_CODE and (self.capture.callback or self.after_connect):
             raise ValueError("capture.callback and after_connect go with the grant authorization_code only")
+        if self.identity is not None and self.identity not in self.captured():
+            raise ValueError("identity must name a value that capture or after_connect fills")
         return self

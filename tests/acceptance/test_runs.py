@@ -1,5 +1,6 @@
 """Runs of one operation, on a real Temporal server against real HTTP services that misbehave by script."""
 
+import asyncio
 import uuid
 from datetime import timedelta
 
@@ -215,3 +216,10 @@ async def test_runs_are_found_by_state_adapter_profile_and_time(tieline: Install
     await until(listed)
     nothing = RunFilter(adapter="giphy", profile="dev")
     assert started.id not in [run.id async for run in tieline.runs.list(nothing, limit=200)]
+
+
+async def test_a_run_that_does_not_end_is_waited_for_no_longer_than_was_said(tieline: Installation) -> None:
+    started = await tieline.start("flaky", f"/429x9:after=600/{fresh('slow')}")
+    with pytest.raises(TimeoutError, match="has not ended within 0:00:01"):
+        async with asyncio.timeout(10):
+            await tieline.runs.result(started.id, timeout=timedelta(seconds=1))

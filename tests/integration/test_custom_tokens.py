@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auth.errors import NeedsReconnect, TokenUnavailable
+from auth.errors import HostClosed, NeedsReconnect, TokenUnavailable
 from examples.externalsystems import Systems
 from examples.externalsystems.accepted import BANK
 from tests.fixtures.http import FaultServer
@@ -153,6 +153,7 @@ async def test_a_host_that_wants_to_be_left_alone_is_left_alone_in_the_middle_of
     for _ in range(3):
         with pytest.raises(TokenUnavailable) as caught:
             await bench.process().ensure(opened)
+    assert isinstance(caught.value, HostClosed)
     assert caught.value.retry_after == pytest.approx(120, abs=20)
     assert len(exchange.requests) == 1
 

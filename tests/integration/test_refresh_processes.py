@@ -1,93 +1,15 @@
 """Real processes that need the same token at once, and real processes that die or sleep on the way to it."""
 
 import asyncio
-import contextlib
-import json
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import psutil
 import pytest
-import pytest_asyncio
 
 from auth.errors import NeedsReconnect
-from auth.refresh_plan import Timing
 from storage.accounts import ACTIVE
 from tests.fixtures.refreshing import PATIENT, Bench, client_credentials, rotating
 from tests.fixtures.token_endpoint import Held, RotatingGrants, TokenEndpoint, params, refusal, token
-from tests.fixtures.waiting import until
-
-PROCESSES = 4
-CALLERS = 13
-LIMIT = 60.0
-
-
-@dataclass
-class Child:
-    """One `tests.integration.token_process`."""
-
-    process: asyncio.subprocess.Process
-
-    async def order(self, bench: Bench, account: str = "main", timing: Timing = PATIENT, **more: Any) -> None:
-        order = {"account": account, "callers": 1, "timing": asdict(timing), "key_file": str(bench.key_file), **more}
-        order["database_url"] = bench.url
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        await self.process.stdin.drain()
-
-    async def answer(self) -> list[dict[str, Any]]:
-        assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), LIMIT)
-        assert line, "the process ended without an answer"
-        found: list[dict[str, Any]] = json.loads(line)
-        return found
-
-    async def killed(self) -> None:
-        """Wait until it ended by SIGKILL."""
-        assert await asyncio.wait_for(self.process.wait(), LIMIT) == -9
-
-    async def asleep(self) -> None:
-        """Wait until it stopped itself."""
-        await until(lambda: psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED, limit=LIMIT)
-
-    def wake(self) -> None:
-        psutil.Process(self.process.pid).resume()
-
-
-@contextlib.asynccontextmanager
-async def started() -> AsyncIterator[Child]:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.integration.token_process", stdin=pipe, stdout=pipe
-    )
-    try:
-        yield Child(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def children() -> AsyncIterator[list[Child]]:
-    """Four processes that live through all tests of this module."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(started()) for _ in range(PROCESSES)]
-
-
-@pytest_asyncio.fixture
-async def child() -> AsyncIterator[Child]:
-    """A process of a test's own, to be killed."""
-    async with started() as process:
-        yield process
-
-
-async def ask_all(children: list[Child], bench: Bench) -> list[dict[str, Any]]:
-    """What all callers of all processes got."""
-    await asyncio.gather(*(each.order(bench, callers=CALLERS) for each in children))
-    return [outcome for answer in await asyncio.gather(*(each.answer() for each in children)) for outcome in answer]
+from tests.fixtures.token_processes import CALLERS, LIMIT, PROCESSES, Child, ask_all
 
 
 async def test_fifty_callers_in_four_processes_without_a_token_make_one_request(

@@ -1,7 +1,8 @@
 """A real process that gets tokens: one JSON order per line in, one JSON answer per line out.
 
 An order says where (`database_url`, `key_file`), for which `account`, how many `callers` at once, and by what `timing`.
-With `dies`, the process ends itself by SIGKILL, and with `sleeps` it stops itself by SIGSTOP, at a named point.
+With `callback` and `cookie` the process takes what a provider sent a browser back with, instead. With `dies` it ends
+itself by SIGKILL, and with `sleeps` it stops itself by SIGSTOP, at a named point.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from auth.connect import Connector
 from auth.errors import CredentialError
+from auth.exchange import Exchange
 from auth.keys import from_file
 from auth.refresh import Refresher
 from auth.refresh_plan import Timing
@@ -27,8 +30,13 @@ from net.egress import AllowRule, EgressPolicy
 from storage.database import Database
 from storage.definitions import DefinitionStore
 
-POINTS = {"before_storing_the_answer": 2, "before_the_swap": 3}
-"""Which transaction of a redemption begins there; the first one is the claim."""
+POINTS = {
+    "before_storing_the_answer": 2,
+    "before_the_swap": 3,
+    "before_storing_the_answer_to_a_code": 3,
+    "before_the_swap_of_a_consent": 4,
+}
+"""Which transaction of a redemption begins there; the first one is the claim, after the state's where there is one."""
 
 
 class SignalledDatabase(Database):
@@ -54,7 +62,11 @@ async def obey(order: dict[str, Any]) -> list[dict[str, Any]]:
     http = GuardedClient(EgressPolicy([AllowRule.parse("127.0.0.1")]))
     refresher = Refresher(database, vault, http, Timing(**order["timing"]))
     resolver = CredentialResolver(database, vault, DefinitionStore(database), refresher)
+    exchange = Exchange(database, vault, http, Timing(**order["timing"]))
     try:
+        if "callback" in order:
+            made = await Connector(database, vault, resolver, exchange, http).finish(order["callback"], order["cookie"])
+            return [{"told": made.told}]
         return await asyncio.gather(*(_outcome(resolver, order["account"]) for _ in range(order["callers"])))
     finally:
         await refresher.drain()

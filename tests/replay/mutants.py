@@ -6,7 +6,9 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from definitions.run import Call, CallResult, Failure, RunResult, RunState
+    from definitions.sweep import Batch, Sweep, Tally
 
+from workflows.refresh_sweep import RefreshSweepWorkflow
 from workflows.run import RunWorkflow
 
 
@@ -45,3 +47,14 @@ class LooksAtTheClock(RunWorkflow):
     async def run(self, call: Call) -> RunResult:
         datetime.now()
         return await super().run(call)
+
+
+@workflow.defn(name="tieline.refresh_sweep")
+class WaitsBeforeItRenews(RefreshSweepWorkflow):
+    @workflow.run
+    async def run(self, sweep: Sweep) -> Tally:
+        return await super().run(sweep)
+
+    async def _renew(self, batch: Batch) -> Tally:
+        await workflow.sleep(1)
+        return await super()._renew(batch)

@@ -42,12 +42,12 @@ async def test_a_recorded_run_replays(name: str, converter: DataConverter) -> No
 @pytest.mark.parametrize("name", sorted(IDS))
 async def test_a_recorded_run_calls_nothing_that_the_sandbox_refuses(name: str, converter: DataConverter) -> None:
     """Workers import workflows outside of it, where a look at the clock or a random number would go unnoticed."""
-    await _strict_replayer(WORKFLOWS, converter).replay_workflow(history(name))
+    await strict_replayer(WORKFLOWS, converter).replay_workflow(history(name))
 
 
 async def test_the_sandbox_refuses_a_workflow_that_looks_at_the_clock(converter: DataConverter) -> None:
     with pytest.raises(RuntimeError, match="RestrictedWorkflowAccessError"):
-        await _strict_replayer([LooksAtTheClock], converter).replay_workflow(history("answered"))
+        await strict_replayer([LooksAtTheClock], converter).replay_workflow(history("answered"))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ async def test_the_sandbox_refuses_a_workflow_that_looks_at_the_clock(converter:
 )
 async def test_a_changed_order_of_commands_is_caught(mutant: type, name: str, converter: DataConverter) -> None:
     with pytest.raises(NondeterminismError):
-        await _strict_replayer([mutant], converter).replay_workflow(history(name))
+        await strict_replayer([mutant], converter).replay_workflow(history(name))
 
 
 async def test_the_corpus_reaches_every_line_of_the_workflow(converter: DataConverter) -> None:
@@ -72,7 +72,7 @@ async def test_the_corpus_reaches_every_line_of_the_workflow(converter: DataConv
     assert missed_lines(file, seen, without={"_may_decide"}) == []
 
 
-def _strict_replayer(workflows: Sequence[type], converter: DataConverter) -> Replayer:
+def strict_replayer(workflows: Sequence[type], converter: DataConverter) -> Replayer:
     """Replays in a sandbox that workflows are imported into."""
     rooms = (room for room in ROOMS_PASSED_THROUGH if room != "workflows")
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*rooms)

@@ -1,12 +1,26 @@
 """Who asks for a new token, and when."""
 
 import dataclasses
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.refresh_plan import Standing, Step, Timing, again_in, due_at, next_step
+from auth.refresh_plan import (
+    DAY,
+    Standing,
+    Step,
+    Timing,
+    again_in,
+    due_at,
+    is_due,
+    kept_alive,
+    next_step,
+    on_demand_only,
+    shut_for,
+    warn_at,
+)
 from auth.token_error import ErrorClass
 
 NOW = 1_780_000_000.0
@@ -125,3 +139,68 @@ def test_a_failed_renewal_is_due_again_later_each_time_and_as_the_provider_says(
     assert [again_in(ErrorClass.TRANSIENT, failures, None) for failures in (0, 1, 2, 50)] == [30, 60, 120, 3600]
     assert again_in(ErrorClass.TRANSIENT, 5, 120.0) == 120
     assert again_in(ErrorClass.CONFIGURATION, 0, None) == 3600
+
+
+def test_ten_thousand_tokens_that_expire_at_the_same_instant_are_due_evenly_over_the_window() -> None:
+    """Row 12 of the cases for a reviewer: a bulk import."""
+    due = [due_at(f"{number:032x}", NOW, NOW + 3600, None) or 0.0 for number in range(10_000)]
+    per_minute = Counter(int((instant - NOW - 0.70 * 3600) / 60) for instant in due)
+    assert sorted(per_minute) == list(range(9))
+    assert all(0.9 * 10_000 / 9 < count < 1.1 * 10_000 / 9 for count in per_minute.values())
+
+
+def test_an_idle_refresh_token_is_used_in_time_though_the_access_token_lives_longer_shorter_or_nobody_knows() -> None:
+    lives = [NOW + 60 * DAY, NOW + 60, None]
+    assert all(0.69 * DAY < (due_at("a", NOW, each, None, DAY) or 0.0) - NOW < 0.86 * DAY for each in lives)
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "expires_at", "refreshable", "kept"),
+    [(None, None, True, DAY), (None, NOW, True, None), (3600.0, NOW, True, 3600.0), (3600.0, None, False, None)],
+)
+def test_only_refresh_tokens_are_kept_alive(
+    keep_alive: float | None, expires_at: float | None, refreshable: bool, kept: float | None
+) -> None:
+    assert kept_alive(keep_alive, expires_at, refreshable=refreshable) == kept
+
+
+def test_warnings_come_a_week_and_a_day_ahead_and_never_for_what_lives_shorter() -> None:
+    ends = NOW + 30 * DAY
+    assert warn_at(NOW, ends) == ends - 7 * DAY
+    assert warn_at(ends - 6 * DAY, ends) == ends - DAY
+    assert warn_at(ends - DAY, ends) is None
+    assert warn_at(NOW, None) is None
+
+
+def test_a_refresh_token_that_every_use_prolongs_is_never_warned_of_while_it_is_used() -> None:
+    assert all((warn_at(now, now + 30 * DAY) or 0.0) > now + 20 * DAY for now in (NOW, NOW + DAY, NOW + 365 * DAY))
+
+
+def test_a_host_is_left_alone_after_five_failures_and_longer_each_time_up_to_ten_minutes() -> None:
+    assert [shut_for(failures) for failures in (1, 4, 5, 6, 9, 10, 5000)] == [None, None, 30, 60, 480, 600, 600]
+
+
+def test_what_is_due_is_renewed_unless_somebody_does_so_or_its_grant_is_dead() -> None:
+    due = dataclasses.replace(FRESH, refresh_at=NOW)
+    assert is_due(due)
+    assert not is_due(dataclasses.replace(due, refresh_at=NOW + 1))
+    assert not is_due(dataclasses.replace(due, refresh_at=None))
+    assert not is_due(leased(due))
+    assert not is_due(dead(due))
+
+
+@pytest.mark.parametrize(
+    ("issued_at", "expires_at", "due", "only"),
+    [
+        (NOW, NOW + 299, None, True),
+        (NOW, NOW + 299, NOW + 60_000, False),
+        (NOW, NOW + 300, None, False),
+        (NOW, None, None, False),
+        (None, None, None, False),
+        (NOW, 0.0, None, False),
+    ],
+)
+def test_a_short_life_alone_keeps_a_token_out_of_the_sweep(
+    issued_at: float | None, expires_at: float | None, due: float | None, only: bool
+) -> None:
+    assert on_demand_only(issued_at, expires_at, due) is only

@@ -46,6 +46,7 @@ def test_allowed_destinations_are_separated_by_commas(monkeypatch: pytest.Monkey
         ("TIELINE_LOG_FORMAT", "yaml-secret"),
         ("TIELINE_GRACE_PERIOD", "-1"),
         ("TIELINE_PROXY", "proxy.internal:3128"),
+        ("TIELINE_GATEWAY_PROXIES", "10.0.0.1/8"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable(

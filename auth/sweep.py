@@ -1,0 +1,81 @@
+"""What the sweep finds to do: due tokens in batches, and refresh tokens that end soon."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from storage.accounts import account_by_id
+from storage.database import Database
+from storage.due_tokens import DueToken, due_tokens, take_warnings
+from storage.token_hosts import Closed, closed
+
+logger = logging.getLogger(__name__)
+
+PER_PAGE = 400
+PER_HOST = 100
+"""Of one page: thousands that wait for one provider must not make the others wait."""
+
+BATCHES = 5
+"""They run at the same time, on any worker."""
+
+
+class DueAccounts:
+    """Reads what is due; claims nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self) -> list[list[str]]:
+        """Ids of accounts whose tokens are due, the longest due ones first, at most one batch for each host.
+
+        Raises:
+            DatabaseUnavailable: nobody knows.
+        """
+        async with self._database.read() as connection:
+            shut = await closed(connection)
+            found: list[DueToken] = []
+            counts: Counter[str | None] = Counter()
+            rows = await due_tokens(connection)
+            while rows and len(found) < PER_PAGE:
+                found += wanted(rows, shut, counts)
+                rows = await due_tokens(connection, after=rows[-1])
+        return batches(found[:PER_PAGE])
+
+    async def warn(self) -> int:
+        """Log, once each, which refresh tokens end within a week, and which within a day."""
+        async with self._database.write() as connection:
+            taken = await take_warnings(connection)
+            names = [(await account_by_id(connection, each.account_id), each.refresh_expires_at) for each in taken]
+        for account, ends in names:
+            if account is not None:
+                logger.warning(
+                    "account %r: its refresh token ends on %s: connect it again before",
+                    account.name,
+                    f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC",
+                    extra={"account": account.name},
+                )
+        return len(taken)
+
+
+def wanted(rows: Iterable[DueToken], shut: Closed, counts: "Counter[str | None]") -> list[DueToken]:
+    """Without those of whom is left alone, and not too many of one host."""
+    wanted = []
+    for row in rows:
+        if row.host in shut.hosts or row.client in shut.clients:
+            continue
+        counts[row.host] += 1
+        if row.host is None or counts[row.host] <= PER_HOST:
+            wanted.append(row)
+    return wanted
+
+
+def batches(rows: Sequence[DueToken], at_most: int = BATCHES) -> list[list[str]]:
+    """Spread evenly, but each host within one batch: what is in one batch is paced by one process."""
+    by_host: dict[str | None, list[str]] = {}
+    for row in rows:
+        by_host.setdefault(row.host, []).append(row.account_id)
+    made: list[list[str]] = [[] for _ in range(min(at_most, len(by_host)))]
+    for accounts in sorted(by_host.values(), key=len, reverse=True):
+        min(made, key=len).extend(accounts)
+    return made

@@ -1,0 +1,148 @@
+"""`/v1/accounts`: connected accounts. Secrets go in and never come out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field, SecretStr
+
+from auth.api_tokens import Scope
+from definitions.base import Model
+from definitions.run import Failure
+from gateway.access import GuardedRoute, needs
+from gateway.door import Door, door_of
+from net.redaction import LIVE_SECRETS
+from runtime.account_test import refresh_account, try_account
+from storage.accounts import Account
+
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=GuardedRoute)
+MANAGE = needs(Scope.MANAGE)
+
+DoorOf = Annotated[Door, Depends(door_of)]
+Secrets = Annotated[dict[str, SecretStr], Field(description="By field; they are stored encrypted and never shown")]
+
+
+class CreateAccount(Model):
+    """A new account of an integration."""
+
+    name: str
+    integration: str = Field(description="Key of the integration")
+    parameters: dict[str, str] = Field(default_factory=dict)
+    secrets: Secrets = Field(default_factory=dict)
+
+
+class ReplaceSecrets(Model):
+    """Those that are named are replaced, the others stay."""
+
+    secrets: Secrets = Field(min_length=1)
+
+
+class AccountShown(BaseModel):
+    """An account without its secrets."""
+
+    name: str
+    integration: str
+    parameters: Mapping[str, str]
+    state: str
+    cause: str | None
+    version: int = Field(description="Grows whenever secrets or parameters change")
+    created_at: datetime
+    updated_at: datetime
+
+
+class AccountDetails(AccountShown):
+    """The same, with what else is known about it."""
+
+    secrets: Sequence[str] = Field(description="The names of its own secrets")
+    bound_in: Sequence[str] = Field(description="Where profiles bind it, as profile/adapter")
+
+
+class AccountList(BaseModel):
+    """Sorted by name."""
+
+    accounts: Sequence[AccountShown]
+
+
+class TestOutcome(BaseModel):
+    """How the integration's test call ended."""
+
+    account: str
+    works: bool
+    status: int | None
+    failure: Failure | None
+
+
+class Refreshed(BaseModel):
+    """The token that an account has now."""
+
+    account: str
+    token_version: int
+    expires_at: datetime | None
+
+
+@router.post("", status_code=201, openapi_extra=MANAGE, name="Create an account")
+async def create(asked: CreateAccount, door: DoorOf) -> AccountShown:
+    """Create an account; everything is checked before anything is stored."""
+    secrets = revealed(asked.secrets)
+    return _shown(await door.stores.accounts.create(asked.name, asked.integration, asked.parameters, secrets))
+
+
+@router.get("", openapi_extra=MANAGE, name="List accounts")
+async def list_accounts(door: DoorOf) -> AccountList:
+    """All accounts, with their states."""
+    return AccountList(accounts=[_shown(account) for account in await door.stores.accounts.list()])
+
+
+@router.get("/{name}", openapi_extra=MANAGE, name="Read an account")
+async def show(name: str, door: DoorOf) -> AccountDetails:
+    """An account; of its secrets only the names."""
+    accounts = door.stores.accounts
+    account = await accounts.get(name)
+    names, bound = await accounts.secret_names(account), await accounts.bindings_of(name)
+    return AccountDetails(**_shown(account).model_dump(), secrets=names, bound_in=bound)
+
+
+@router.put("/{name}/secrets", openapi_extra=MANAGE, name="Replace an account's secrets")
+async def set_secrets(name: str, asked: ReplaceSecrets, door: DoorOf) -> AccountShown:
+    """Replace secrets; the account is usable again, and its token is fetched anew."""
+    return _shown(await door.stores.accounts.set_secrets(name, revealed(asked.secrets)))
+
+
+@router.post("/{name}/test", openapi_extra=MANAGE, name="Test an account")
+async def test(name: str, door: DoorOf) -> TestOutcome:
+    """Make the integration's declared test call with this account."""
+    return TestOutcome(**(await try_account(door.stores, name)).as_json())
+
+
+@router.post("/{name}/refresh", openapi_extra=MANAGE, name="Refresh an account's token")
+async def refresh(name: str, door: DoorOf) -> Refreshed:
+    """Fetch a new token now."""
+    return Refreshed(**await refresh_account(door.stores, name))
+
+
+@router.delete("/{name}", status_code=204, openapi_extra=MANAGE, name="Delete an account")
+async def delete(name: str, door: DoorOf) -> None:
+    """Delete an account and its secrets; refused while a profile binds it."""
+    await door.stores.accounts.delete(name)
+
+
+def _shown(account: Account) -> AccountShown:
+    return AccountShown(
+        name=account.name,
+        integration=account.integration,
+        parameters=account.parameters,
+        state=account.state,
+        cause=account.cause,
+        version=account.version,
+        created_at=datetime.fromtimestamp(account.created_at, UTC),
+        updated_at=datetime.fromtimestamp(account.updated_at, UTC),
+    )
+
+
+def revealed(secrets: Mapping[str, SecretStr]) -> dict[str, str]:
+    """The values, from now on kept out of every log line."""
+    values = {field: secret.get_secret_value() for field, secret in secrets.items()}
+    for value in values.values():
+        LIVE_SECRETS.add(value)
+    return values

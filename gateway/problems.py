@@ -1,0 +1,191 @@
+"""From what went wrong to what a caller is told: problem documents (RFC 9457), never with a secret in them."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from temporalio.service import RPCError, RPCStatusCode
+
+from auth.api_tokens import ApiTokenError
+from auth.errors import AuthError, CredentialError, NoSubject, Unbound, UnknownAdapter, UnknownProfile
+from auth.secret import SecretError
+from definitions.problems import DefinitionErrors
+from net.redaction import LIVE_SECRETS
+from runtime.codec import UndecodablePayload
+from runtime.payload_store import PayloadUnavailable
+from runtime.runs import (
+    HasEnded,
+    KeyConflict,
+    NotWaiting,
+    NoWorker,
+    RunCancelled,
+    RunError,
+    RunFailed,
+    RunNotFound,
+)
+from storage.errors import AlreadyExists, DatabaseUnavailable, NotFound, StorageError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """Every error of the API looks like this; a failed run adds `run` and `failure`, a faulty request `errors`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    category: str = Field(description="Stable, for programs")
+    suggested_action: str | None = Field(default=None, description="What to do, for people")
+    request_id: str = Field(description="Stands in Tieline's log")
+
+
+class Problem(HTTPException):
+    """An error as the caller is told it. A subclass of HTTPException, because FastAPI lets these pass everywhere."""
+
+    def __init__(
+        self,
+        status: int,
+        category: str,
+        detail: str,
+        action: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.category = category
+        self.action = action
+        self.more = more
+
+
+def problem_response(problem: Problem, request_id: str) -> JSONResponse:
+    """As it is sent."""
+    document = ProblemDocument(
+        title=HTTPStatus(problem.status_code).phrase,
+        status=problem.status_code,
+        detail=LIVE_SECRETS.scrub(problem.detail),
+        category=problem.category,
+        suggested_action=LIVE_SECRETS.scrub(problem.action) if problem.action else None,
+        request_id=request_id,
+    )
+    content = {**document.model_dump(exclude_none=True), **problem.more}
+    return JSONResponse(content, problem.status_code, problem.headers, media_type=MEDIA_TYPE)
+
+
+async def answer_with_problem(request: Request, error: Exception) -> JSONResponse:
+    """The handler of every error."""
+    return problem_response(problem_of(error), request.scope["state"]["request_id"])
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a caller is told about an error; of one that nobody foresaw, nothing but that it happened."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            return Problem(error.status_code, _CATEGORIES.get(error.status_code, "invalid_request"), error.detail)
+        case RunFailed():
+            return _run_failed(error)
+        case DefinitionErrors():
+            return Problem(422, "invalid_definition", str(error), "correct the document", errors=_faults(error))
+        case CredentialError() if not isinstance(error, _UNBOUND):
+            return _credential(error)
+        case RPCError():
+            return _temporal(error)
+    for kinds, status, category, action in _KNOWN:
+        if isinstance(error, kinds):
+            return Problem(status, category, str(error), getattr(error, "action", None) or action)
+    return Problem(
+        500,
+        "internal",
+        "something unforeseen went wrong; the log tells more under this request_id",
+        "tell whoever runs this installation the request_id",
+    )
+
+
+_UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject)
+
+_KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
+    (KeyConflict, 409, "key_conflict", "use a new key for a new operation"),
+    (NotWaiting, 409, "not_waiting", "read the run: somebody may have decided, or it has ended"),
+    (HasEnded, 409, "has_ended", None),
+    (NoWorker, 503, "no_worker", "start a worker: tieline doctor"),
+    (RunNotFound, 404, "not_found", None),
+    (RunCancelled, 424, "cancelled", None),
+    (RunError, 424, "ended_badly", "read the run's history"),
+    (NotFound, 404, "not_found", None),
+    (AlreadyExists, 409, "already_exists", None),
+    (DatabaseUnavailable, 503, "database_unavailable", "see that the database runs: tieline doctor"),
+    (StorageError, 422, "invalid_request", None),
+    (_UNBOUND, 422, "unbound", None),
+    ((AuthError, SecretError, ApiTokenError), 422, "invalid_request", None),
+    (UndecodablePayload, 500, "undecodable", "give every process of the installation the same keys"),
+    (PayloadUnavailable, 500, "payload_unavailable", "give every process of the installation the same data folder"),
+)
+
+HANDLED: tuple[type[Exception], ...] = (
+    HTTPException,
+    RequestValidationError,
+    RunError,
+    DefinitionErrors,
+    StorageError,
+    AuthError,
+    SecretError,
+    RPCError,
+    UndecodablePayload,
+    PayloadUnavailable,
+    Exception,
+)
+"""The roots of all of them, for the application's table of handlers."""
+
+_CATEGORIES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """Places and reasons, never values: what stands in the wrong place may be a secret."""
+    faults = [
+        {"place": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        for fault in error.errors()
+    ]
+    detail = "; ".join(f"{fault['place']}: {fault['message']}" for fault in faults)
+    return Problem(422, "invalid_request", detail, "correct the request: /docs describes it", errors=faults)
+
+
+def _run_failed(error: RunFailed) -> Problem:
+    """424: the request was fine, what it depended on failed. No client or proxy repeats that by itself."""
+    failure = error.failure
+    more = {"decision": error.decision.model_dump(mode="json")} if error.decision else {}
+    return Problem(
+        424,
+        failure.category,
+        failure.message,
+        failure.suggested_action,
+        run=error.run_id,
+        failure=failure.model_dump(mode="json"),
+        **more,
+    )
+
+
+def _faults(error: DefinitionErrors) -> list[dict[str, Any]]:
+    return [{"place": each.place, "line": each.line, "message": str(each)} for each in error.problems]
+
+
+def _credential(error: CredentialError) -> Problem:
+    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if error.retry_after else None
+    return Problem(503 if error.retryable else 424, error.code, str(error), error.action, headers)
+
+
+def _temporal(error: RPCError) -> Problem:
+    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+        return Problem(503, "temporal_unavailable", "Temporal does not answer", "see that it runs: tieline doctor")
+    if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+        headers = {"Retry-After": "1"}
+        return Problem(503, "temporal_busy", "Temporal has too much to do", "send it again in a moment", headers)
+    return Problem(502, "temporal_refused", f"Temporal refused the request ({error.status.name.lower()})")

@@ -1,0 +1,259 @@
+"""`/v1/runs`: start, wait for, list, read, decide about and cancel runs."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, Field, JsonValue
+
+from auth.api_tokens import Scope
+from definitions.base import Model
+from definitions.operation import HttpOperation
+from definitions.refs import CredentialRef
+from definitions.run import Decision, Failure, RunResult
+from gateway.access import Caller, GuardedRoute, needs
+from gateway.door import Door, door_of
+from gateway.problems import Problem
+from runtime.binding import bound_integration
+from runtime.runs import STATES, RunError, RunFailed, RunFilter, RunSummary, Started
+from storage.errors import NotFound
+
+MAX_WAIT = 60.0
+"""Seconds; who must wait longer asks again."""
+RESULT_SECONDS = 10.0
+"""For the result of a run that has ended."""
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=GuardedRoute)
+
+SHORT: dict[str, Any] = {"response_model_exclude_unset": True}
+"""What is not known, or has not come about, is left out."""
+
+DoorOf = Annotated[Door, Depends(door_of)]
+RunId = Annotated[str, Path(description="The whole id, as it was given", pattern="^run-[0-9a-f]{32}$")]
+
+
+class OperationOfAdapter(HttpOperation):
+    """One HTTP request through an adapter."""
+
+    adapter: str = Field(min_length=1, description="The adapter, as the profile names it")
+
+    def plain(self) -> HttpOperation:
+        """The operation alone; it was checked as part of this one."""
+        values = {name: getattr(self, name) for name in HttpOperation.model_fields}
+        return HttpOperation.model_construct(**values)
+
+
+class StartRun(Model):
+    """What an app asks for."""
+
+    operation: OperationOfAdapter
+    profile: str = Field(default="dev", min_length=1, description="The environment")
+    subject: str | None = Field(default=None, description="The app's end user, where accounts are bound per subject")
+    key: str | None = Field(
+        default=None, min_length=1, max_length=1000, description="A second request with this key finds the first's run"
+    )
+    wait: float = Field(default=0, ge=0, le=MAX_WAIT, description="Seconds to wait for the result")
+
+
+class Run(BaseModel):
+    """A run as it is now. `result` stands in one that ended well, `failure` in one that failed."""
+
+    id: str
+    state: str = Field(description=f"One of {', '.join(STATES)}")
+    summary: str
+    adapter: str | None = None
+    profile: str | None = None
+    definition: str | None = None
+    trigger: str | None = None
+    started: datetime | None = None
+    closed: datetime | None = None
+    duplicate: bool | None = Field(default=None, description="Whether the key had started this run before")
+    result: RunResult | None = None
+    failure: Failure | None = None
+    decision: Decision | None = Field(default=None, description="The one that failed the run")
+
+
+class RunList(BaseModel):
+    """The newest first."""
+
+    runs: Sequence[Run]
+
+
+class StepOfRun(BaseModel):
+    """One thing that happened, or, at the end of a run under way, that is going on."""
+
+    at: datetime
+    what: str
+    failure: Failure | None = None
+
+
+class History(BaseModel):
+    """The oldest first."""
+
+    id: str
+    steps: Sequence[StepOfRun]
+
+
+class Decide(Model):
+    """An operator's decision about a run that waits; who and why stand in its history."""
+
+    action: Literal["retry", "skip", "fail"]
+    why: str = Field(min_length=1, max_length=1800)
+    who: str | None = Field(
+        default=None, min_length=1, max_length=100, description="The person; the token is noted too"
+    )
+    value: JsonValue = Field(default=None, description="With `skip`: what the run returns instead of an answer")
+
+
+class Listing(Model):
+    """Which runs to list."""
+
+    state: Literal[STATES] | None = None  # type: ignore[valid-type]
+    adapter: str | None = None
+    profile: str | None = None
+    definition: str | None = Field(default=None, description="Key of the integration")
+    since: datetime | None = Field(default=None, description="Started since; without a zone it is UTC")
+    until: datetime | None = None
+    limit: int = Field(default=50, ge=1, le=1000)
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses={200: {"model": Run}},
+    openapi_extra=needs(Scope.RUNS_START),
+    name="Start a run",
+    **SHORT,
+)
+async def start(asked: StartRun, request: Request, response: Response, door: DoorOf) -> Run:
+    """Start one operation as a durable run: 202 with its id, or 200 with the result when it ends within `wait`.
+
+    With a `key` that was used before, nothing is started: the first run is answered. A run that fails while it is
+    waited for is told as a problem with status 424.
+    """
+    credential = CredentialRef(adapter=asked.operation.adapter, profile=asked.profile, subject=asked.subject)
+    started = await _started(door, asked, credential)
+    result = await _result(door, request, started, asked.wait)
+    if result is not None:
+        response.status_code = 200
+        return Run(
+            id=started.id, state="completed", summary=started.summary, duplicate=started.duplicate, result=result
+        )
+    state = (await door.runs.summary(started.id)).state if asked.wait or started.duplicate else "running"
+    return Run(id=started.id, state=state, summary=started.summary, duplicate=started.duplicate)
+
+
+@router.get("", openapi_extra=needs(Scope.RUNS_READ), name="List runs", **SHORT)
+async def list_runs(asked: Annotated[Listing, Query()], door: DoorOf) -> RunList:
+    """The newest first. For older ones than `limit` reaches, ask with `until` of the last one's `started`."""
+    which = RunFilter(
+        state=asked.state,
+        adapter=asked.adapter,
+        profile=asked.profile,
+        definition=asked.definition,
+        since=_utc(asked.since),
+        until=_utc(asked.until),
+    )
+    return RunList(runs=[_run(each) async for each in door.runs.list(which, limit=asked.limit)])
+
+
+@router.get("/{run_id}", openapi_extra=needs(Scope.RUNS_READ), name="Read a run", **SHORT)
+async def show(run_id: RunId, door: DoorOf) -> Run:
+    """A run as it is now, with its result or failure if it has ended."""
+    summary = await door.runs.summary(run_id)
+    run = _run(summary)
+    if summary.closed is None:
+        return run
+    try:
+        return run.model_copy(update={"result": await _ended(door, run_id)})
+    except RunFailed as error:
+        return run.model_copy(update={"failure": error.failure, "decision": error.decision})
+    except RunError:  # cancelled or terminated: the state says it
+        return run
+
+
+@router.get("/{run_id}/history", openapi_extra=needs(Scope.RUNS_READ), name="Read a run's history")
+async def history(run_id: RunId, door: DoorOf) -> History:
+    """What happened, step by step."""
+    _, steps = await door.runs.show(run_id)
+    return History(id=run_id, steps=[StepOfRun(at=step.at, what=step.what, failure=step.failure) for step in steps])
+
+
+@router.post("/{run_id}/decision", openapi_extra=needs(Scope.RUNS_DECIDE), name="Decide about a run", **SHORT)
+async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -> Run:
+    """Answer the question that a run waits with: send again, end with a value, or end failed."""
+    if asked.value is not None and asked.action != "skip":
+        raise Problem(422, "invalid_request", f"body.value: belongs to skip; {asked.action} returns no value")
+    decision = Decision(action=asked.action, who=_who(asked, request.state.caller), why=asked.why, value=asked.value)
+    await door.runs.decide(run_id, decision)
+    return _run(await door.runs.summary(run_id))
+
+
+@router.post("/{run_id}/cancel", status_code=202, openapi_extra=needs(Scope.RUNS_DECIDE), name="Cancel a run", **SHORT)
+async def cancel(run_id: RunId, door: DoorOf) -> Run:
+    """Ask a run to end. What was already sent stays sent."""
+    await door.runs.cancel(run_id)
+    return _run(await door.runs.summary(run_id))
+
+
+async def _started(door: Door, asked: StartRun, credential: CredentialRef) -> Started:
+    try:
+        integration = await bound_integration(door.stores, credential)
+    except NotFound as error:  # the profile: it stands in the request, not in the URL
+        action = f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
+        raise Problem(422, "unbound", str(error), action) from None
+    return await door.runs.start(asked.operation.plain(), credential, integration, key=asked.key, trigger="api")
+
+
+async def _result(door: Door, request: Request, started: Started, seconds: float) -> RunResult | None:
+    """What a run returns within this time; of one that was found under its key, also what it has returned already.
+
+    Raises:
+        RunFailed, RunCancelled: it ended otherwise.
+    """
+    if seconds:
+        return await _waited_for(door, request, started.id, seconds)
+    if started.duplicate and (await door.runs.summary(started.id)).closed is not None:
+        return await _ended(door, started.id)
+    return None
+
+
+async def _waited_for(door: Door, request: Request, run_id: str, seconds: float) -> RunResult | None:
+    """Nobody is waited for who has hung up, nor by a process that stops."""
+    result = asyncio.ensure_future(door.runs.result(run_id, timeout=timedelta(seconds=seconds)))
+    others = [asyncio.ensure_future(door.closing.wait()), asyncio.ensure_future(_hung_up(request))]
+    try:
+        await asyncio.wait([result, *others], return_when=asyncio.FIRST_COMPLETED)
+        with contextlib.suppress(TimeoutError):
+            return await result if result.done() else None
+    finally:
+        for task in (result, *others):
+            task.cancel()
+    return None
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _ended(door: Door, run_id: str) -> RunResult:
+    return await door.runs.result(run_id, timeout=timedelta(seconds=RESULT_SECONDS))
+
+
+def _run(summary: RunSummary) -> Run:
+    return Run(**{field: getattr(summary, field) for field in type(summary).__dataclass_fields__})
+
+
+def _who(asked: Decide, caller: Caller) -> str:
+    """A person is whom the caller says; the token cannot be said otherwise than it is."""
+    if caller.token is None:
+        return asked.who or "somebody at this machine"
+    return f"{asked.who} (token {caller.token})" if asked.who else f"token {caller.token}"
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -1,0 +1,118 @@
+"""Which tokens are due, and of which refresh tokens somebody should be warned: by index, in pages.
+
+Nothing is claimed here. A page is a hint where to look; who may redeem, `storage.tokens.claim_token` decides alone.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, case, func, literal, literal_column, null, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.database import db_now
+from storage.schema import tokens
+
+DAY = 86400.0
+PAGE = 500
+
+_ACTIVE = tokens.c.state == literal_column("'active'")
+# A bound value would hide from the planner that the condition is the partial index's own.
+_NOW = select(db_now()).scalar_subquery()
+# As a subquery the clock is read once; read for each row it could not bound the scan on PostgreSQL.
+
+
+@dataclass(frozen=True, slots=True)
+class DueToken:
+    """A row whose token should be renewed; host and client as they were when it was last asked for."""
+
+    account_id: str
+    refresh_at: float
+    host: str | None
+    client: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueCounts:
+    """How many tokens are due, how many of them since long, and the instant of the oldest."""
+
+    due: int
+    overdue: int
+    oldest: float | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """A refresh token that ends soon."""
+
+    account_id: str
+    refresh_expires_at: float
+
+
+_DUE = select(tokens.c.account_id, tokens.c.refresh_at, tokens.c.token_host, tokens.c.token_client).where(_ACTIVE)
+
+
+def due_query(after: DueToken | None = None, limit: int = PAGE) -> Select[str, float, str | None, str | None]:
+    """The next tokens that are due, the longest due ones first."""
+    query = _DUE.where(tokens.c.refresh_at <= _NOW).order_by(tokens.c.refresh_at, tokens.c.account_id).limit(limit)
+    if after is not None:
+        place = tuple_(literal(after.refresh_at), literal(after.account_id))
+        query = query.where(tuple_(tokens.c.refresh_at, tokens.c.account_id) > place)
+    return query
+
+
+async def due_tokens(connection: AsyncConnection, after: DueToken | None = None, limit: int = PAGE) -> list[DueToken]:
+    """One page, behind the row `after`."""
+    return [_due(row) for row in (await connection.execute(due_query(after, limit))).all()]
+
+
+async def still_due(connection: AsyncConnection, account_ids: Collection[str]) -> Sequence[DueToken]:
+    """Those of these accounts whose tokens are still due, the longest due ones first."""
+    query = _DUE.where(tokens.c.account_id.in_(account_ids), tokens.c.refresh_at <= _NOW)
+    return [_due(row) for row in (await connection.execute(query.order_by(tokens.c.refresh_at))).all()]
+
+
+async def count_due(connection: AsyncConnection, overdue_after: float) -> DueCounts:
+    """Counts what is due; `overdue_after` in seconds."""
+    late = case((tokens.c.refresh_at <= _NOW - literal(overdue_after), 1))
+    query = select(func.count(), func.count(late), func.min(tokens.c.refresh_at), _NOW)
+    due, overdue, oldest, now = (await connection.execute(query.where(_ACTIVE, tokens.c.refresh_at <= _NOW))).one()
+    return DueCounts(due, overdue, oldest, now)
+
+
+async def place_token(connection: AsyncConnection, account_id: str, host: str, client: str) -> None:
+    """Note where a token is to be asked for."""
+    await _change(connection, account_id, token_host=host, token_client=client)
+
+
+async def postpone_token(connection: AsyncConnection, account_id: str, seconds: float | None) -> None:
+    """Have a due token, which cannot even be asked for, looked at again later; None: not ahead at all."""
+    await _change(connection, account_id, refresh_at=null() if seconds is None else db_now() + literal(seconds))
+
+
+async def _change(connection: AsyncConnection, account_id: str, **values: object) -> None:
+    """Nothing that is claimed, or not due any more: then somebody else knew better."""
+    await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.refresh_at <= _NOW, tokens.c.lease_until <= _NOW)
+        .values(**values)
+    )
+
+
+async def take_warnings(connection: AsyncConnection, limit: int = PAGE) -> Sequence[Expiring]:
+    """The refresh tokens of which it is time to warn. Each is returned once for each of its two warnings: taking it
+    moves it to the next one, a day before the end."""
+    wanted = select(tokens.c.account_id).where(tokens.c.warn_at <= _NOW).order_by(tokens.c.warn_at).limit(limit)
+    last_day = tokens.c.refresh_expires_at - DAY
+    taken = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id.in_(wanted.with_for_update(skip_locked=True)), tokens.c.warn_at <= _NOW)
+        .values(warn_at=case((last_day > db_now(), last_day), else_=null()))
+        .returning(tokens.c.account_id, tokens.c.state, tokens.c.refresh_expires_at)
+    )
+    return [Expiring(row.account_id, row.refresh_expires_at) for row in taken.all() if row.state == "active"]
+
+
+def _due(row: Any) -> DueToken:
+    return DueToken(row.account_id, row.refresh_at, row.token_host, row.token_client)

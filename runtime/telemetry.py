@@ -16,16 +16,16 @@ class MetricsAddressUnusable(Exception):
 
 
 def temporal_runtime(settings: Settings) -> Runtime:
-    """The SDK's runtime; serves Prometheus metrics when an address is configured.
+    """The process's own runtime, or one that serves Prometheus metrics when an address is configured.
+
+    A runtime that ends while its process goes on can crash it in one of its threads: so none is made for each client.
 
     Raises:
         MetricsAddressUnusable: the address is taken, or is no IP address.
     """
-    metrics = (
-        PrometheusConfig(bind_address=settings.metrics_address, durations_as_seconds=True)
-        if settings.metrics_address
-        else None
-    )
+    if not settings.metrics_address:
+        return Runtime.default()
+    metrics = PrometheusConfig(bind_address=settings.metrics_address, durations_as_seconds=True)
     try:
         return Runtime(telemetry=TelemetryConfig(metrics=metrics))
     except ValueError as error:

@@ -29,6 +29,7 @@ from auth.errors import (
     Unbound,
     Unreadable,
 )
+from auth.lease import Lease
 from auth.redemption import UNBUILDABLE, Redemption
 from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
 from auth.refusal import NO_REFRESH_TOKEN, credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
@@ -40,7 +41,7 @@ from net.errors import NetError
 from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
-from storage.tokens import TokenRow
+from storage.tokens import TokenRow, read_token
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +196,8 @@ class Refresher:
         if isinstance(asking, CredentialError):
             return asking
         opened, source, host = asking.opened, asking.source, asking.host
+        if not await self._abandoned(seen.row):
+            return None
         taken_at = time.monotonic()
         claim = await self._store.claim(
             seen,
@@ -210,13 +213,23 @@ class Refresher:
             return None
         if isinstance(claim, HostBlocked):
             return _blocked(opened, host, claim.seconds)
-        redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, taken_at)
+        lease = Lease(self._database, claim, self._timing, taken_at)
+        redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, lease)
         try:
-            async with asyncio.timeout(self._timing.bound):
+            async with asyncio.timeout(self._timing.bound), lease.prolonged():
                 refusal = await redemption.run()
         except TimeoutError:
             return stuck(opened)
         return credential_error(refusal, opened) if refusal else None
+
+    async def _abandoned(self, row: TokenRow) -> bool:
+        """Whether nobody lives who holds this claim, which ran out: watched for a while, not by anybody's clock."""
+        if row.lease_owner is None:
+            return True
+        await asyncio.sleep(self._timing.watch)
+        async with self._database.read() as connection:
+            later = await read_token(connection, row.account_id)
+        return later is not None and _claim_in(later) == _claim_in(row)
 
     async def _asking(self, opened: OpenAccount, seen: Seen) -> "_Asking | CredentialError":
         """What is asked first, and where, or why nothing can be."""
@@ -270,6 +283,10 @@ def _readable(opened: OpenAccount) -> Iterator[None]:
             action="restore the key, or save the account's secrets again: "
             f"tieline accounts set-secrets {opened.account.name}",
         ) from None
+
+
+def _claim_in(row: TokenRow) -> tuple[int, int, str | None, float]:
+    return row.fence, row.version, row.lease_owner, row.lease_until
 
 
 def host_of(source: TokenSource) -> str:

@@ -183,7 +183,7 @@ class Run:
             return Outcome.LEFT
         except TokenUnavailable as error:
             await self._failed(lane, error)
-            await self._postpone(row, LOOK_SOON)
+            await self._postpone(row, LOOK_SOON, error.code)
             return Outcome.FAILED
         except CredentialError as error:
             return await self._refused_for_good(lane, row, error)
@@ -192,7 +192,7 @@ class Run:
         except Exception:
             # A fault of ours with one account must not keep all others of its batch from their tokens, again and again.
             logger.exception("account id %s: renewing its token ended in an error", row.account_id)
-            await self._postpone(row, LOOK_AGAIN)
+            await self._postpone(row, LOOK_AGAIN, "internal")
             return Outcome.FAILED
         if ahead is Ahead.NEVER:
             await self._postpone(row, None)
@@ -208,7 +208,7 @@ class Run:
         if isinstance(error, NeedsReconnect):
             await self._answered(lane, row)
             return Outcome.ENDED
-        await self._postpone(row, LOOK_AGAIN)
+        await self._postpone(row, LOOK_AGAIN, error.code)
         return Outcome.FAILED
 
     async def _failed(self, lane: Lane, error: TokenUnavailable) -> None:
@@ -257,9 +257,9 @@ class Run:
                 extra={"account": error.account},
             )
 
-    async def _postpone(self, row: DueToken, seconds: float | None) -> None:
+    async def _postpone(self, row: DueToken, seconds: float | None, error: str | None = None) -> None:
         async with self._database.write() as connection:
-            await postpone_token(connection, row.account_id, seconds)
+            await postpone_token(connection, row.account_id, seconds, error)
 
 
 def _first(errors: BaseException) -> BaseException:

@@ -17,6 +17,7 @@ from definitions.loading import Document
 from definitions.profile import Profile
 from storage.accounts import accounts_of
 from storage.database import Database, db_now
+from storage.due_tokens import forgive_refusals
 from storage.errors import NotFound, UnreadableDefinition
 from storage.schema import accounts, definition_versions, definitions
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, stored_fields
@@ -192,6 +193,8 @@ def _diff(old: str, new: str, key: str) -> str:
 async def _store(connection: AsyncConnection, model: Integration | Profile, change: Change) -> None:
     if change.action == "unchanged":
         return
+    if isinstance(model, Integration):
+        await forgive_refusals(connection, model.key)
     kind, key, version = change.kind, change.key, change.version
     known = select(definition_versions.c.version).where(
         definition_versions.c.kind == kind, definition_versions.c.key == key, definition_versions.c.version == version

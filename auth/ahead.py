@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from auth.errors import ClientRefused, CredentialError, HostClosed, NeedsReconnect, TokenUnavailable
+from auth.errors import ClientRefused, CredentialError, HostClosed, NeedsReconnect, TokenUnavailable, Undiscovered
 from auth.refresh_plan import CLIENT_STOP, Ahead, shut_for
 from storage.database import Database
 from storage.due_tokens import DueToken, postpone_token, still_due
@@ -182,7 +182,8 @@ class Run:
             lane.shut = True
             return Outcome.LEFT
         except TokenUnavailable as error:
-            await self._failed(lane, error)
+            if not isinstance(error, Undiscovered):  # that says nothing of the token endpoint
+                await self._failed(lane, error)
             await self._postpone(row, LOOK_SOON, error.code)
             return Outcome.FAILED
         except CredentialError as error:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auth.credential import OpenAccount
-from auth.discovery import Discovery, DiscoveryFailed
+from auth.discovery import FAILURE_KEPT, Discovery, DiscoveryFailed
 from auth.errors import (
     CredentialError,
     HostClosed,
@@ -27,17 +27,27 @@ from auth.errors import (
     NeedsReconnect,
     TokenUnavailable,
     Unbound,
+    Undiscovered,
     Unreadable,
 )
 from auth.lease import Lease
 from auth.redemption import UNBUILDABLE, Redemption
 from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
-from auth.refusal import NO_REFRESH_TOKEN, credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
+from auth.refusal import (
+    NO_REFRESH_TOKEN,
+    Refusal,
+    credential_error,
+    from_stored,
+    needs_reconnect,
+    of_net_error,
+    of_unbuildable,
+)
 from auth.token_sources import TokenSource, basis, client_key, token_sources
 from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
 from net.errors import NetError
+from net.redaction import LIVE_SECRETS
 from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -67,7 +77,7 @@ class Refresher:
         self._database = database
         self._store = TokenStore(database, vault)
         self._http = http
-        self._discovery = Discovery(http)
+        self._discovery = Discovery(http, FAILURE_KEPT)
         self._timing = timing or Timing()
         self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
         self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
@@ -236,7 +246,7 @@ class Refresher:
         try:
             opened = await self._discovery.complete(opened)
         except DiscoveryFailed as failed:
-            return credential_error(failed.refusal, opened)
+            return _undiscovered(failed.refusal, opened)
         source = next(token_sources(opened, seen.token), None)
         if source is None:
             return await self._nothing_to_renew_with(opened, seen)
@@ -317,6 +327,21 @@ def _given_up(seen: Seen, opened: OpenAccount) -> CredentialError:
     minutes = math.ceil((standing.refused_until - standing.now) / 60)
     detail = f"not asked again for {minutes} minutes; tieline accounts refresh {opened.account.name} asks now"
     return credential_error(dataclasses.replace(refusal, detail=detail), opened)
+
+
+def _undiscovered(refusal: Refusal, opened: OpenAccount) -> CredentialError:
+    error = credential_error(refusal, opened)
+    if not isinstance(error, TokenUnavailable):
+        return error
+    message = (
+        f"account {opened.account.name!r}: its issuer's metadata could not be had ({refusal.detail or refusal.code})"
+    )
+    return Undiscovered(
+        LIVE_SECRETS.scrub(message),
+        action=error.action,
+        account=error.account,
+        retry_after=error.retry_after,
+    )
 
 
 def _blocked(opened: OpenAccount, host: str, seconds: float) -> HostClosed:

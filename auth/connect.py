@@ -269,7 +269,8 @@ class Connector:
                 if not attempt.replaces and before is not None and who != before:
                     raise refused(Fault.OTHER_ACCOUNT, opened.account.name)
             except (ConnectError, Unidentified):
-                await revoke(self._http, self._discovery, opened, StoredToken(reply.token, reply.refresh_token))
+                came = StoredToken(reply.token, reply.refresh_token, dict(reply.captured))
+                await revoke(self._http, self._discovery, opened, came)
                 raise
             return Accepted(reply, who)
 

@@ -1,5 +1,6 @@
 """Disconnecting: the account stops at once, and the provider is told (RFC 7009) where it wants to be."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from auth.credential import OpenAccount
@@ -90,6 +91,7 @@ async def revoke(http: GuardedClient, discovery: Discovery, opened: OpenAccount,
     stage = auth.token.model_copy(
         update={"endpoint": auth.revoke.endpoint, "params": {}, "verb": "POST", "format": RequestFormat.FORM}
     )
+    opened = dataclasses.replace(opened, parameters={**opened.parameters, **token.captured})
     try:
         request = oauth2_request(opened, auth, {"token": given, "token_type_hint": hint}, stage)
         reply = await http.send(request)

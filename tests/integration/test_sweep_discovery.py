@@ -1,4 +1,4 @@
-"""Endpoints that are found by discovery, and an issuer that does not tell them: its token endpoint did nothing wrong."""
+"""Endpoints that are found by discovery, and an issuer that fails: the token endpoint did nothing wrong."""
 
 import pytest
 
@@ -46,7 +46,7 @@ async def test_a_call_is_told_that_it_was_the_issuer_who_did_not_answer(
 ) -> None:
     other_http_server.on(METADATA, lambda *_: _now(Answer(503)))
     opened = await sqlite_sweeping.bench.connect(by_issuer(other_http_server))
-    with pytest.raises(TokenUnavailable, match="account 'main': its issuer's metadata could not be had .*503"):
+    with pytest.raises(TokenUnavailable, match=r"account 'main': its issuer's metadata could not be had .*503"):
         await sqlite_sweeping.bench.process().ensure(opened)
     assert granted.requests == []
 

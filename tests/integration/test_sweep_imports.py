@@ -65,7 +65,7 @@ async def test_an_import_that_is_due_at_once_all_the_same_never_gets_more_than_i
     """After a long outage, for instance; several batches one after the other."""
     sqlite_sweeping.caps = Caps(per_host=5, per_second=20.0)
     await imported(sqlite_sweeping, granted)
-    load = Load(seconds=0.05)
+    load = Load(seconds=0.35)
     granted.answer(load)
     await sqlite_sweeping.pass_time(3600)
     assert await sqlite_sweeping.sweep() == {Outcome.RENEWED: IMPORTED}

@@ -12,6 +12,7 @@ from definitions.run import RunState
 from runtime.assembly import TemporalUnreachable, connect
 from runtime.doctor_refresh import sweep_finding, token_findings
 from runtime.findings import Finding, State
+from runtime.notifiers import destinations
 from runtime.pollers import is_polled
 from runtime.runs import RunFilter, Runs
 from runtime.settings import Settings, SettingsError, unknown_variables
@@ -41,7 +42,17 @@ async def examine(settings: Settings) -> list[Finding]:
     except StorageError as error:
         away = isinstance(error, DatabaseUnavailable) and not isinstance(error, BadDatabaseUrl)
         findings.append(Finding("database", State.UNREACHABLE if away else State.WRONG, str(error)))
+    findings.append(_notifications(settings))
     return findings
+
+
+def _notifications(settings: Settings) -> Finding:
+    told = [f"{name} ({place})" for name, place in destinations(settings).items() if name != "log"]
+    if told:
+        return Finding("notifications", State.OK, f"log, {', '.join(told)}; tieline notify test tries them")
+    return Finding(
+        "notifications", State.OK, "log only; TIELINE_NOTIFY_WEBHOOK_URL or TIELINE_NOTIFY_EMAIL_TO add people"
+    )
 
 
 async def _within(stores: Stores) -> AsyncIterator[Finding]:

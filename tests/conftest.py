@@ -7,6 +7,7 @@ settings.load_profile("tieline")
 
 pytest_plugins = [
     "tests.fixtures.http",
+    "tests.fixtures.mail",
     "tests.fixtures.databases",
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",

@@ -72,6 +72,9 @@ class DefinitionStore:
             if not dry_run:
                 for model, change in zip(models, changes, strict=True):
                     await _store(connection, model, change)
+                for model, change in zip(models, changes, strict=True):  # all documents first, as others lock them
+                    if isinstance(model, Integration) and change.action != "unchanged":
+                        await forgive_refusals(connection, model.key)
             return [await _warned(connection, model, change) for model, change in zip(models, changes, strict=True)]
 
     async def edit_profile(self, name: str, edit: Callable[[Profile | None], Profile]) -> Change:
@@ -199,8 +202,6 @@ def _diff(old: str, new: str, key: str) -> str:
 async def _store(connection: AsyncConnection, model: Integration | Profile, change: Change) -> None:
     if change.action == "unchanged":
         return
-    if isinstance(model, Integration):
-        await forgive_refusals(connection, model.key)
     kind, key, version = change.kind, change.key, change.version
     known = select(definition_versions.c.version).where(
         definition_versions.c.kind == kind, definition_versions.c.key == key, definition_versions.c.version == version

@@ -22,7 +22,7 @@ FACTS = {
     "cause": "invalid_grant",
     "message": "The grant of account 'crm-main' is dead, and 12 runs wait for it",
     "next_step": "tieline accounts connect crm-main",
-    "happened_at": "2026-11-25T18:29:00Z",
+    "happened_at": "2026-11-25T19:29:00+01:00",
 }
 
 
@@ -48,7 +48,7 @@ def test_a_person_reads_what_happened_what_to_do_and_when() -> None:
         "Account:      crm-main\n"
         "Integration:  salesforce\n"
         "Cause:        invalid_grant\n"
-        "Time:         2026-11-25 18:29:00+00:00\n"
+        "Time:         2026-11-25 18:29:00 UTC\n"
         "Notification: n-17\n"
     )
 

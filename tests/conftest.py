@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.refreshing",
     "tests.fixtures.sweeping",
     "tests.fixtures.consented",
+    "tests.fixtures.parking",
     "tests.fixtures.token_processes",
     "tests.fixtures.chromium",
     "tests.fixtures.collector",

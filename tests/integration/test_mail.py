@@ -292,14 +292,15 @@ async def test_a_private_address_is_reached_only_where_it_is_allowed(allow: str,
     assert len(host.taken) == reached
 
 
-async def test_the_next_address_is_tried_where_one_is_away() -> None:
+@pytest.mark.parametrize("addresses", ["127.0.0.1 127.0.0.2", "127.0.0.2 127.0.0.1"])
+async def test_another_address_is_tried_where_one_is_away(addresses: str) -> None:
     async with (
         mail_host() as host,
         mailing(
             f"smtp+plain://mail.example:{host.port}",
             "127.0.0.1",
             "127.0.0.2",
-            resolver=Names(mail_example=["127.0.0.2 127.0.0.1"]),
+            resolver=Names(mail_example=[addresses]),
         ) as mailer,
     ):
         await mailer.send(SENDER, [OPS], MESSAGE)

@@ -16,16 +16,18 @@ from tests.soak.counterpart import CLIENT_SECRET
 from tests.soak.ledger import AccountEnd, End, Order
 from tests.soak.stage import Seat, Stage
 from tests.soak.traffic import Traffic
-from tests.soak.verdict import ENDED, WAITING_FOR_DECISION
+from tests.soak.verdict import ACTIVE, WAITING_FOR_DECISION, WAITING_FOR_RECONNECT
 from workflows.attributes import STATE
 
+RESTING = frozenset({"done", "failed", "waiting_for_decision"})
 
-async def settled(stage: Stage, traffic: Traffic) -> None:
-    """Return when no token is in doubt and all runs have ended or wait for somebody, or when that takes too long."""
+
+async def settled(stage: Stage, traffic: Traffic, resting: frozenset[str] = RESTING) -> None:
+    """Return when no token is in doubt and all runs are in these states, or when that takes too long."""
     ends = time.monotonic() + stage.plan.settle
     while time.monotonic() < ends:
         states = await _states(stage)
-        if await _in_doubt(stage) == 0 and all(states.get(order.run_id) in ENDED for order in traffic.orders):
+        if await _in_doubt(stage) == 0 and all(states.get(order.run_id) in resting for order in traffic.orders):
             return
         await traffic.sweep()
         await asyncio.sleep(1.0)
@@ -37,10 +39,20 @@ async def ends_of(stage: Stage, orders: list[Order]) -> list[End]:
     return [await _end(stage, order, states.get(order.run_id, "unknown to Temporal")) for order in orders]
 
 
-async def accounts_of(stage: Stage) -> list[AccountEnd]:
+async def accounts_of(stage: Stage, seats: list[Seat]) -> list[AccountEnd]:
     """How each account stands; its stored refresh token is redeemed to see whether the server honours it."""
     async with httpx2.AsyncClient(trust_env=False) as http:
-        return [await _account(stage, seat, http) for seat in stage.seats]
+        return [await _account(stage, seat, http) for seat in seats]
+
+
+async def dead(stage: Stage) -> list[Seat]:
+    """Those whose account is not in force."""
+    return [seat for seat in stage.seats if (await stage.stores.accounts.get(seat.account)).state != ACTIVE]
+
+
+async def waiting(stage: Stage) -> int:
+    """How many runs wait for an account."""
+    return list((await _states(stage)).values()).count(WAITING_FOR_RECONNECT)
 
 
 async def _account(stage: Stage, seat: Seat, http: httpx2.AsyncClient) -> AccountEnd:
@@ -98,4 +110,4 @@ async def _end(stage: Stage, order: Order, state: str) -> End:
         _, steps = await stage.runs.show(order.run_id)
         failures = [step.failure.category for step in steps if step.failure]
         return End(order, state, failures[-1] if failures else "nobody says why")
-    return End(order, state if state in ENDED else "under_way", "" if state in ENDED else state)
+    return End(order, "done") if state == "done" else End(order, "under_way", state)

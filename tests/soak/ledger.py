@@ -72,7 +72,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an order's run stands afterwards: `done`, `failed`, `under_way`, or what it waits for."""
+    """How an order's run stands afterwards: `done`, `failed`, `under_way`, or what it waits for, and why."""
 
     order: Order
     state: str
@@ -98,5 +98,11 @@ class Observed:
 
     ledger: Ledger
     ends: list[End]
+    """After dead accounts were connected again."""
     accounts: list[AccountEnd]
+    """Dead ones as they were before that."""
+    again: list[AccountEnd]
+    """The same ones after it."""
+    waited: int
+    """How many runs waited for them."""
     grace: float

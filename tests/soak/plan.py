@@ -19,7 +19,7 @@ class Plan:
     that are killed after it."""
     postgresql: bool = False
     accounts: int = 20
-    workers: int = 3
+    workers: int = 4
     lifetime: int = 8
     """Of the tokens of every other account: renewed on demand. The others' live an hour and are made due."""
     runs_per_second: float = 4.0

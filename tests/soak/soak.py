@@ -6,11 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from tests.soak.afterwards import accounts_of, ends_of, settled
+from tests.soak.afterwards import RESTING, accounts_of, dead, ends_of, settled, waiting
 from tests.soak.ledger import Observed
 from tests.soak.plan import Plan
-from tests.soak.stage import opened
+from tests.soak.stage import connect_all, opened
 from tests.soak.traffic import Traffic
+from tests.soak.verdict import WAITING_FOR_RECONNECT
 from tests.soak.workers import running
 
 Tell = Callable[[str], None]
@@ -34,10 +35,17 @@ async def soak(plan: Plan, folder: Path, temporal: str, tell: Tell) -> Observed:
                         said(f"{number} killed, {len(traffic.orders)} runs started")
             said("nobody kills any more")
             await workers.woken()
-            await settled(stage, traffic)
+            await settled(stage, traffic, RESTING | {WAITING_FOR_RECONNECT})
             said("all is at rest, or has had its time")
+            lost, waited = await dead(stage), await waiting(stage)
+            accounts = await accounts_of(stage, lost)
+            if lost:
+                await connect_all(stage.stores, stage.server, lost)
+                said(f"{len(lost)} accounts connected again, for which {waited} runs waited")
+                await settled(stage, traffic)
         ends = await ends_of(stage, traffic.orders)
-        return Observed(stage.server.ledger, ends, await accounts_of(stage), plan.grace)
+        accounts += await accounts_of(stage, [seat for seat in stage.seats if seat not in lost])
+        return Observed(stage.server.ledger, ends, accounts, await accounts_of(stage, lost), waited, plan.grace)
 
 
 @contextlib.asynccontextmanager

@@ -107,7 +107,7 @@ async def _postgresql(stack: contextlib.AsyncExitStack) -> str:
 
 
 async def _seats(plan: Plan, stores: Stores, server: Counterpart) -> list[Seat]:
-    """Apply definitions; create accounts, connect each as a person does, and bind each to a subject of its name."""
+    """Apply definitions; create accounts, bind each to a subject of its name, and connect them."""
     for document in (_integration(KEYED, server), _integration(PLAIN, server)):
         await stores.definitions.apply(load_text(json.dumps(document), "soak.yaml"))
     seats = [
@@ -116,14 +116,20 @@ async def _seats(plan: Plan, stores: Stores, server: Counterpart) -> list[Seat]:
     ]
     for name in (SHORT, LONG):
         server.memory.clients[name].redirect_uris = (BASE_URL + CALLBACK_PATH,)
+    for seat in seats:
+        secrets = {"client_id": seat.client, "client_secret": CLIENT_SECRET}
+        await stores.accounts.create(seat.account, seat.adapter, {}, secrets)
+        await bind(stores, PROFILE, seat.adapter, seat.account, subject=seat.account)
+    await connect_all(stores, server, seats)
+    return seats
+
+
+async def connect_all(stores: Stores, server: Counterpart, seats: list[Seat]) -> None:
+    """Connect each account as a person does: by a browser that consents at the server."""
     async with open_connecting(stores) as connecting:
         for seat in seats:
-            secrets = {"client_id": seat.client, "client_secret": CLIENT_SECRET}
-            await stores.accounts.create(seat.account, seat.adapter, {}, secrets)
             server.user = seat.account
             await Browser(connecting.connector).connect(seat.account)
-            await bind(stores, PROFILE, seat.adapter, seat.account, subject=seat.account)
-    return seats
 
 
 def _integration(key: str, server: Counterpart) -> dict[str, Any]:

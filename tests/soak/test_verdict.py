@@ -39,7 +39,8 @@ def well(grace: float = 30.0) -> Observed:
         End(PARKED, "waiting_for_decision", "outcome_unknown"),
         End(READ, "done"),
     ]
-    return Observed(ledger, ends, [AccountEnd("ann", "active", None, 5, True, False)], grace)
+    ann = AccountEnd("ann", "active", None, 5, True, False)
+    return Observed(ledger, ends, accounts=[ann], again=[], waited=0, grace=grace)
 
 
 def account(seen: Observed, **changes: object) -> None:
@@ -103,15 +104,14 @@ BROKEN: list[tuple[str, Break, str]] = [
         "order-keyed",
     ),
     (
-        "a run failed and its write is there",
-        lambda seen: ended(seen, UNSAFE, "failed", "not_sent"),
-        "order-unsafe (run-unsafe)",
-    ),
-    ("a run has come to no end", lambda seen: ended(seen, READ, "under_way"), "run-read (under_way)"),
-    (
-        "a run failed or waits without a clear cause",
+        "a run is neither done nor waits with an unknown outcome",
         lambda seen: ended(seen, READ, "failed", "internal_error"),
         "run-read (read, failed, internal_error)",
+    ),
+    (
+        "an account was connected again and does not work",
+        lambda seen: seen.again.append(AccountEnd("bob", "needs_reconnect", "lost_reply", 9, False, True)),
+        "bob",
     ),
 ]
 
@@ -140,7 +140,6 @@ def test_every_rule_is_broken_here() -> None:
 def test_without_a_grace_period_a_lost_reply_may_cost_an_account() -> None:
     seen = well(grace=0.0)
     lost(seen)
-    ended(seen, READ, "failed", "needs_reconnect")
     assert offences(seen) == []
 
 
@@ -164,11 +163,22 @@ def test_a_worker_that_was_stopped_and_woken_in_between_lost_nothing_later() -> 
     ]
 
 
-def test_a_keyed_run_may_fail_after_its_worker_was_killed_before_it_could_tell() -> None:
-    seen = well(grace=0.0)
-    lost(seen)
-    ended(seen, KEYED, "failed", "needs_reconnect")
-    assert offences(seen) == []
+@pytest.mark.parametrize(
+    ("order", "state", "category"),
+    [
+        (PARKED, "waiting_for_decision", "credential_refused"),
+        (KEYED, "waiting_for_decision", "outcome_unknown"),
+        (READ, "under_way", "waiting_for_reconnect"),
+        (UNSAFE, "failed", "outcome_unknown"),
+    ],
+)
+def test_a_run_may_wait_for_a_decision_about_an_unsafe_write_only(order: Order, state: str, category: str) -> None:
+    seen = well()
+    ended(seen, order, state, category)
+    rule = "a run is neither done nor waits with an unknown outcome"
+    assert [each.id for each in offences(seen) if each.rule == rule] == [
+        f"{order.run_id} ({order.kind}, {state}, {category})"
+    ]
 
 
 def test_a_report_of_a_broken_rule_names_the_seed_and_what_broke_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,8 @@ class Ledger:
     losses: list[Loss] = field(default_factory=list)
     refused_tokens: int = 0
     """Calls that the API answered with 401."""
-    connections: int = 0
+    gave_up: int = 0
+    """Workers that ended before they were ready, and were started again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,14 @@ def test_no_other_account_may_be_lost(grace: float, cause: str, killed: bool) ->
     assert f"ann (needs_reconnect, cause {cause})" in [each.id for each in offences(seen)]
 
 
+def test_a_worker_that_wakes_with_the_lost_answer_may_have_the_account_die_by_another_cause() -> None:
+    seen = well(grace=0.0)
+    lost(seen, "invalid_grant")
+    account(seen, stored=1)
+    seen.ledger.losses[:] = [Loss(KILLED, 10.0, until=80.0)]
+    assert offences(seen) == []
+
+
 def test_a_worker_that_was_stopped_and_woken_in_between_lost_nothing_later() -> None:
     seen = well()
     seen.ledger.losses[:] = [Loss(KILLED, 1.0, until=8.0)]

@@ -46,11 +46,17 @@ def lost_for_nothing(seen: Observed) -> Iterator[str]:
 
 
 def lost_reply(account: AccountEnd, ledger: Ledger) -> bool:
-    """Whether the stored token's answer went to a worker that was killed or stopped before it stored it."""
-    spent = [each for each in ledger.redemptions if each.spent == account.stored and each.account == account.name]
-    if account.state != NEEDS_RECONNECT or account.cause != LOST_REPLY or len(spent) < 2:
-        return False
-    return spent[0].accepted and _was_cut(spent[0], ledger, spent[1].arrived)
+    """Whether an answer for it went to a worker that was killed or stopped before it stored it.
+
+    One that wakes later may store it after all; then it is with the heir that the server's refusal is noticed.
+    """
+    own = [each for each in _by_token(ledger).values() if each[0].account == account.name and len(each) > 1]
+    for first, again in (pair for each in own for pair in itertools.pairwise(each)):
+        woke = any(loss.until and loss.cuts(first.caller, first.arrived, again.arrived) for loss in ledger.losses)
+        told = account.state == NEEDS_RECONNECT and (account.cause == LOST_REPLY or woke)
+        if told and first.accepted and not again.accepted and _was_cut(first, ledger, again.arrived):
+            return True
+    return False
 
 
 def redeemed_twice(seen: Observed) -> Iterator[str]:
@@ -127,6 +133,7 @@ def counts(seen: Observed) -> list[tuple[str, str]]:
         ),
         ("  while a call was under way", f"{sum(_had_a_call(ledger, loss.caller, loss.at) for loss in killed)}"),
         ("workers stopped for longer than a lease, and woken", f"{len(ledger.losses) - len(killed)}"),
+        ("workers that gave up while they started", f"{ledger.gave_up}"),
         ("refresh tokens redeemed", f"{sum(each.accepted for each in ledger.redemptions)}"),
         ("  sent again after a worker was lost", f"{twice}"),
         ("  longest from a lost answer to that, in seconds", f"{_longest(ledger):.0f}"),

@@ -42,8 +42,14 @@ class Place:
         """Whether its worker has announced itself and is there to be killed."""
         if self._process is None or self.stopped:
             return False
-        assert self._process.returncode is None, f"a worker ended by itself: {self._folder}/log"
-        return self._out.stat().st_size > 0
+        announced = self._out.stat().st_size > 0
+        assert self._process.returncode is None or not announced, f"a worker ended by itself: {self._folder}/log"
+        return announced
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether its worker ended before it was ready, as one does when the database is locked for long."""
+        return self._process is not None and self._process.returncode is not None and not self.ready
 
     async def start(self) -> None:
         with self._out.open("wb") as out, (self._folder / "log").open("ab") as log:
@@ -88,6 +94,10 @@ class Workers:
         deadline = time.monotonic() + READY_SECONDS
         while len(found := [place for place in self.places if place.ready]) < at_least:
             assert time.monotonic() < deadline, "no worker became ready"
+            for place in self.places:
+                if place.gave_up:
+                    self._ledger.gave_up += 1
+                    await place.start()
             await asyncio.sleep(0.05)
         return found
 

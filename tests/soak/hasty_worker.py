@@ -8,7 +8,7 @@ from activities.heartbeat import heartbeats
 from auth.refresh_plan import Timing
 from worker import main
 
-TIMING = Timing(deadline=0.8, persist=0.8)
+TIMING = Timing(deadline=1.5, persist=1.0)
 
 if __name__ == "__main__":
     with (

@@ -163,6 +163,15 @@ def test_a_worker_that_wakes_with_the_lost_answer_may_have_the_account_die_by_an
     assert offences(seen) == []
 
 
+@pytest.mark.parametrize(("left", "rules"), [(None, 0), (21.0, 0), (9.5, 1)])
+def test_who_waits_in_vain_for_an_answer_may_ask_again(left: float | None, rules: int) -> None:
+    seen = well()
+    seen.ledger.losses.clear()
+    seen.ledger.redemptions[0].left = left
+    seen.ledger.redemptions[1].caller = KILLED
+    assert len(offences(seen)) == rules
+
+
 def test_a_worker_that_was_stopped_and_woken_in_between_lost_nothing_later() -> None:
     seen = well()
     seen.ledger.losses[:] = [Loss(KILLED, 1.0, until=8.0)]

@@ -60,10 +60,11 @@ def lost_reply(account: AccountEnd, ledger: Ledger) -> bool:
 
 
 def redeemed_twice(seen: Observed) -> Iterator[str]:
-    """It is sent again only when whoever sent it first was killed or stopped before it stored the answer."""
+    """It is sent again only when whoever sent it first was killed or stopped, or waited in vain for its answer."""
     for number, redemptions in _by_token(seen.ledger).items():
         for first, again in itertools.pairwise(redemptions):
-            if not _was_cut(first, seen.ledger, again.arrived):
+            in_vain = first.caller == again.caller and (first.left is None or first.left > again.arrived)
+            if not in_vain and not _was_cut(first, seen.ledger, again.arrived):
                 yield f"{first.account}, refresh token {number}, by process {first.caller} and {again.caller}"
 
 

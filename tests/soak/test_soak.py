@@ -27,7 +27,7 @@ SHORT = Plan(
     hasty=True,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -25,7 +25,7 @@ async def test_a_connected_account_is_renewed_ahead_where_it_was_connected(
 
 
 async def test_an_account_without_a_refresh_token_is_told_dead_when_its_token_ends(
-    connecting: Connecting, sweeping: Sweeping
+    connecting: Connecting, sweeping: Sweeping, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened = await connecting.create()
     connecting.server.fault(TOKEN, said_as(lambda body: {**body, "refresh_token": None}))
@@ -41,7 +41,7 @@ async def test_an_account_without_a_refresh_token_is_told_dead_when_its_token_en
 
 
 async def test_the_end_of_a_refresh_token_that_a_consent_brought_is_warned_of(
-    connecting: Connecting, sweeping: Sweeping, caplog: pytest.LogCaptureFixture
+    connecting: Connecting, sweeping: Sweeping
 ) -> None:
     opened = await connecting.create()
     connecting.server.fault(TOKEN, said_as(lambda body: {**body, "refresh_token_expires_in": 86400 * 20}))

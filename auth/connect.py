@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from auth.authorization_request import LOOPBACK, authorization_url
 from auth.callback import BadCallback, Callback, captured_from, check_issuer, read_callback
-from auth.connect_error import ConnectError, Fault, refused, refused_by_person
+from auth.connect_error import ConnectError, Fault, refused, refused_by_person, unfinished
 from auth.connected import Connected, connected
 from auth.credential import OpenAccount
 from auth.disconnect import revoke
@@ -38,9 +38,11 @@ from storage.connect_attempts import (
     Attempt,
     arm_attempt,
     attempt_of_ticket,
+    attempt_that_used,
     close_attempt,
     forget_attempts,
     insert_attempt,
+    note_answer,
     read_attempt,
     take_attempt,
 )
@@ -54,6 +56,8 @@ CALLBACK_PATH = "/connect/callback"
 START_PATH = "/connect/start/"
 SECONDS = 600.0
 """From the link to the code."""
+ANSWER_SECONDS = 120.0
+"""From the code to its outcome, at most: a process that is silent for longer was ended."""
 CONNECTED = "connected"
 
 
@@ -184,7 +188,7 @@ class Connector:
         except BadCallback as error:
             logger.warning("a callback was refused: %s", error)
             raise refused(Fault.BAD_CALLBACK, detail=str(error)) from None
-        attempt, verifier = await self._take(callback.state)
+        attempt, verifier = await self._take(callback.state, browser_key)
         if not _same_browser(attempt, browser_key):
             logger.warning("a callback of connect attempt %s came from another browser and was refused", attempt.id)
             raise refused(Fault.FOREIGN_BROWSER)
@@ -209,12 +213,19 @@ class Connector:
             return Progress(None, None, expired=True)
         return Progress(attempt.outcome, attempt.told, attempt.expired)
 
-    async def _take(self, state: str) -> tuple[Attempt, str | None]:
+    async def _take(self, state: str, browser_key: str | None) -> tuple[Attempt, str | None]:
         """The attempt that expects this state, and its code verifier; neither is there a second time."""
+        used = _digest(f"used {state}")
         async with self._database.write() as connection:
-            attempt = await take_attempt(connection, _digest(state))
+            attempt = await take_attempt(connection, _digest(state), used)
             if attempt is None:
+                before = await attempt_that_used(connection, used)
+                told = f"belongs to connect attempt {before}, which had it before" if before else "was never asked for"
+                logger.warning("a callback was refused: its state %s, or is too old", told)
                 raise refused(Fault.UNKNOWN_STATE)
+            account = await account_by_id(connection, attempt.account_id)
+            if account is not None and _same_browser(attempt, browser_key):
+                await note_answer(connection, attempt.id, unfinished(account.name), ANSWER_SECONDS)
             verifier = await self._vault.get(connection, TABLE, attempt.account_id, attempt.id)
             await self._vault.delete(connection, TABLE, attempt.account_id, attempt.id)
         return attempt, verifier.decode() if verifier else None
@@ -258,7 +269,8 @@ class Connector:
                 if not attempt.replaces and before is not None and who != before:
                     raise refused(Fault.OTHER_ACCOUNT, opened.account.name)
             except (ConnectError, Unidentified):
-                await revoke(self._http, self._discovery, opened, StoredToken(reply.token, reply.refresh_token))
+                came = StoredToken(reply.token, reply.refresh_token, dict(reply.captured))
+                await revoke(self._http, self._discovery, opened, came)
                 raise
             return Accepted(reply, who)
 

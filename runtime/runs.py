@@ -36,7 +36,7 @@ from definitions.run import Call, Decision, Failure, RunResult, RunState, idempo
 from runtime.codec import UndecodablePayload
 from runtime.history import Step, steps_of
 from runtime.pollers import is_polled
-from workflows.attributes import ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
+from workflows.attributes import ACCOUNT, ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
 
 DECIDE_WITHIN = timedelta(seconds=20)
@@ -114,13 +114,15 @@ class RunFilter:
     adapter: str | None = None
     profile: str | None = None
     definition: str | None = None
+    account: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
     def query(self) -> str:
         """As a visibility query. Values are quoted, so they cannot add conditions."""
         terms = ["WorkflowType = 'tieline.run'"]
-        for key, value in ((ADAPTER, self.adapter), (PROFILE, self.profile), (DEFINITION, self.definition)):
+        named = ((ADAPTER, self.adapter), (PROFILE, self.profile), (DEFINITION, self.definition))
+        for key, value in (*named, (ACCOUNT, self.account)):
             if value:
                 terms.append(f"{key.name} = {_quoted(value)}")
         terms += _state_terms(self.state)
@@ -211,6 +213,14 @@ class Runs:
         """Runs under way first, then those that have ended, each the newest first: Temporal's order."""
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
+
+    async def page(
+        self, which: RunFilter, *, limit: int, token: bytes | None = None
+    ) -> tuple[Sequence[RunSummary], bytes | None]:
+        """One page of the same, and the token with which the next one is asked for; None after the last."""
+        found = self._client.list_workflows(which.query(), page_size=limit, next_page_token=token)
+        await found.fetch_next_page()
+        return [await _summary(execution) for execution in found.current_page or ()], found.next_page_token or None
 
     async def summary(self, run_id: str) -> RunSummary:
         """One run as it is now. Raises RunNotFound."""

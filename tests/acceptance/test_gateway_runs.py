@@ -121,22 +121,6 @@ async def test_the_same_operation_by_command_and_by_request_is_one_run_under_one
     assert (answer.json()["id"], answer.json()["duplicate"]) == (started.id, True)
 
 
-async def test_runs_are_listed_by_what_they_are(working_gateway: Gateway) -> None:
-    run_id = (await working_gateway.push("flaky", f"/ok/{fresh('listed')}", wait=30)).json()["id"]
-
-    async def ids(**which: str) -> list[str]:
-        answer = await working_gateway.http.get("/v1/runs", params={"adapter": "flaky", "limit": "1000", **which})
-        return [run["id"] for run in answer.json()["runs"]]
-
-    async def listed() -> bool:
-        return run_id in await ids(state="completed", profile=PROFILE, definition="flaky")
-
-    await until(listed)
-    assert run_id not in await ids(state="failed")
-    assert run_id not in await ids(profile="dev")
-    assert run_id not in await ids(until="2020-01-01T00:00:00Z")
-
-
 async def test_a_history_tells_what_happened_step_by_step(working_gateway: Gateway) -> None:
     run_id = (await working_gateway.push("flaky", f"/429:after=1/{fresh('again')}", wait=30)).json()["id"]
     steps = (await working_gateway.http.get(f"/v1/runs/{run_id}/history")).json()["steps"]

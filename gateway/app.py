@@ -42,7 +42,7 @@ DOCS_POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 DOCS = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Tieline API</title>
+<html lang="en"><head><meta charset="utf-8"><title>Tieline API</title><link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/static/swagger-ui.css"></head>
 <body><div id="swagger-ui"></div><script src="/docs/static/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script></body></html>

@@ -1,0 +1,67 @@
+"""An account dies, and is well again: its state, the people who are told, and the runs that wait, in one transaction.
+
+The caller holds the lock of the account's token, as whoever registers a waiting run does: so a run either sees that
+the account is alive, or is woken.
+"""
+
+import uuid
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth.credential import OpenAccount
+from auth.errors import NeedsReconnect
+from definitions.notification import Notification, NotificationKind
+from storage.accounts import ACTIVE, NEEDS_RECONNECT, account_by_id, set_account_state, set_told_cause
+from storage.outbox import NOTIFICATION, new_row, post
+from storage.waiters import wake_for_account
+
+
+async def died(connection: AsyncConnection, opened: OpenAccount, cause: str, told: NeedsReconnect, now: float) -> None:
+    """Only a person can help this account; of each cause, people are told once until it is well."""
+    await set_account_state(connection, opened.account.id, NEEDS_RECONNECT, cause)
+    if await set_told_cause(connection, opened.account.id, cause[:64]):
+        await notify(
+            connection,
+            Notification(
+                id=uuid.uuid4().hex,
+                kind=NotificationKind.NEEDS_RECONNECT,
+                account=opened.account.name,
+                integration=opened.integration.key,
+                cause=cause,
+                message=str(told),
+                next_step=told.action,
+                happened_at=datetime.fromtimestamp(now, UTC),
+            ),
+        )
+
+
+async def well_again(connection: AsyncConnection, account_id: str, now: float) -> None:
+    """A token came in force: whoever waited for one is woken, and who was told of the death is told of this, too."""
+    notification = uuid.uuid4().hex
+    told = await set_told_cause(connection, account_id, None)
+    woken = await wake_for_account(connection, account_id, "the account works again", notification if told else None)
+    if not told and not woken:
+        return
+    account = await account_by_id(connection, account_id)
+    if account is None:
+        return
+    if account.state != ACTIVE:
+        await set_account_state(connection, account_id, ACTIVE, None)
+    if told:
+        await notify(
+            connection,
+            Notification(
+                id=notification,
+                kind=NotificationKind.RECONNECTED,
+                account=account.name,
+                integration=account.integration,
+                message=f"account {account.name!r} works again",
+                happened_at=datetime.fromtimestamp(now, UTC),
+            ),
+        )
+
+
+async def notify(connection: AsyncConnection, notification: Notification) -> None:
+    """Have it sent when the transaction is committed."""
+    await post(connection, [new_row(notification.id, NOTIFICATION, notification.model_dump_json())])

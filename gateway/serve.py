@@ -50,7 +50,7 @@ async def serve_all(settings: Settings, announce: Announce) -> None:
 
     async def work(stop: Stop) -> None:
         with _listening(settings) as listener:
-            here = _known(settings, listener)
+            here = as_served(settings, listener)
             async with (
                 embedded_temporal(here, codec_endpoint=f"{_url(listener)}{PATH}") as temporal,
                 connected(here, temporal) as parts,
@@ -69,7 +69,7 @@ async def serve_gateway(settings: Settings, announce: Announce) -> None:
     async def work(stop: Stop) -> None:
         temporal = find_temporal(settings)
         with _listening(settings) as listener:
-            here = _known(settings, listener)
+            here = as_served(settings, listener)
             async with connected(here, temporal) as parts, front_door(parts, listener, temporal.ui) as url:
                 announce(Serving(here, temporal, url))
                 await stop.asked()
@@ -149,7 +149,7 @@ def _is_loopback(listener: socket.socket) -> bool:
     return host is not None and host.is_loopback
 
 
-def _known(settings: Settings, listener: socket.socket) -> Settings:
+def as_served(settings: Settings, listener: socket.socket) -> Settings:
     """With the address that was found free: what this process calls must not be the front door itself."""
     host, port = listener.getsockname()[:2]
     return settings.model_copy(update={"gateway_address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"})

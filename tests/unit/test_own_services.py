@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.serve import as_served
 from net.egress import AllowRule
+from runtime.http_server import listen
 from runtime.own_services import own_services
 from runtime.settings import Settings
 
@@ -65,6 +67,13 @@ async def test_an_installation_on_a_file_without_a_server_has_its_gateway_alone(
 
 async def test_the_gateway_is_closed_where_it_is_configured(tmp_path: Path) -> None:
     assert await places(tmp_path, gateway_address="10.1.2.7:80") == [AllowRule.parse("10.1.2.7:80")]
+
+
+async def test_the_gateway_is_closed_at_the_port_that_was_found_free(tmp_path: Path) -> None:
+    with listen("127.0.0.1:0") as listener:
+        settings = as_served(Settings(data_dir=tmp_path), listener)
+        found = await own_services(settings)
+        assert found == [AllowRule.parse(f"127.0.0.1:{listener.getsockname()[1]}")]
 
 
 @pytest.mark.parametrize(

@@ -1,90 +1,19 @@
 """Connecting and disconnecting through the API: an app asks, a person consents in a browser, the app learns of it."""
 
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
-import pytest_asyncio
 from sqlalchemy import update
 
 from auth.connect import CALLBACK_PATH
-from definitions.loading import load_text
-from examples.externalsystems import Systems
 from net.redaction import LIVE_SECRETS
-from runtime.temporal_server import TemporalAddress
 from storage.database import db_now
 from storage.schema import connect_attempts
-from tests.fixtures.authorization_server import StrictServer
-from tests.fixtures.consented import authorization_code
-from tests.fixtures.gateway import Gateway, opened_gateway
+from tests.fixtures.gateway import opened_gateway
 from tests.fixtures.processes import tieline_command
-from tests.fixtures.refreshing import CLIENT
-from tests.fixtures.tieline import Installation, installed
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """An app's view of a gateway, and the provider behind the account `main`."""
-
-    gateway: Gateway
-    provider: StrictServer
-    headers: dict[str, str]
-
-    async def ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
-        return await self.gateway.http.request(method, f"/v1/accounts/{path}", json=body, headers=self.headers)
-
-    async def link(self, **asked: bool) -> dict[str, str]:
-        answer = await self.ask("POST", "main/connect", asked or None)
-        assert answer.status_code == 201, answer.text
-        told: dict[str, str] = answer.json()
-        return told
-
-    async def progress(self, attempt: str) -> dict[str, Any]:
-        answer = await self.ask("GET", f"main/connect/{attempt}")
-        assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
-
-    async def follow(self, link: str) -> httpx2.Response:
-        """What the person's browser does; it holds no token."""
-        async with httpx2.AsyncClient(follow_redirects=True, trust_env=False) as browser:
-            return await browser.get(link)
-
-    async def connect(self, **asked: bool) -> str:
-        """All of it; returns the attempt's id."""
-        told = await self.link(**asked)
-        await self.follow(told["link"])
-        return told["id"]
-
-
-@pytest_asyncio.fixture
-async def installation(
-    tmp_path: Path, temporal_server: TemporalAddress, systems: Systems, strict_server: StrictServer
-) -> AsyncIterator[Installation]:
-    document = {
-        "kind": "integration",
-        "key": "own",
-        "name": "own",
-        "base_url": strict_server.url,
-        "auth": authorization_code(strict_server),
-    }
-    allow = [f"127.0.0.1:{strict_server.port}"]
-    async with installed(tmp_path, temporal_server.address, systems, allow=allow) as idle:
-        await idle.stores.definitions.apply(load_text(json.dumps(document), "test.yaml"))
-        await idle.stores.accounts.create("main", "own", {}, CLIENT)
-        yield idle
-
-
-@pytest_asyncio.fixture
-async def shop(installation: Installation, strict_server: StrictServer) -> AsyncIterator[Shop]:
-    async with opened_gateway(installation) as gateway:
-        strict_server.client.redirect_uris = (f"{gateway.url}{CALLBACK_PATH}",)
-        yield Shop(gateway, strict_server, await gateway.token("manage"))
+from tests.fixtures.shop import Shop
+from tests.fixtures.tieline import Installation
 
 
 async def test_an_app_gets_a_link_and_learns_that_the_account_was_connected(shop: Shop) -> None:
@@ -219,11 +148,11 @@ async def test_an_attempt_is_told_under_its_own_account_only(shop: Shop) -> None
     assert (await shop.ask("GET", f"crm/connect/{told['id']}")).status_code == 404
 
 
-async def test_links_begin_with_the_configured_url_and_its_host_is_answered(installation: Installation) -> None:
-    configured = installation.stores.settings.model_copy(update={"gateway_url": "https://tieline.example"})
-    object.__setattr__(installation.stores, "settings", configured)
-    await installation.stores.api_tokens.create("first", ["runs:read"])
-    async with opened_gateway(installation) as gateway:
+async def test_links_begin_with_the_configured_url_and_its_host_is_answered(connectable: Installation) -> None:
+    configured = connectable.stores.settings.model_copy(update={"gateway_url": "https://tieline.example"})
+    object.__setattr__(connectable.stores, "settings", configured)
+    await connectable.stores.api_tokens.create("first", ["runs:read"])
+    async with opened_gateway(connectable) as gateway:
         headers = {**await gateway.token("manage"), "Host": "tieline.example", "Origin": "https://tieline.example"}
         answer = await gateway.http.post("/v1/accounts/main/connect", headers=headers)
         told = answer.json()

@@ -5,11 +5,13 @@ import uuid
 from pathlib import Path
 
 import httpx2
+import pytest
 from temporalio.api.enums.v1 import EventType
 
 from tests.fixtures.chromium import Chromium
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.processes import serving_process
+from tests.fixtures.shop import Shop
 from tests.fixtures.tieline import PROFILE, Installation
 from tests.fixtures.waiting import until
 
@@ -86,6 +88,21 @@ async def test_a_page_of_another_origin_does_nothing_and_reads_nothing(
     assert reached == ["TypeError", "TypeError", "opaque 0"]
     events = [event async for event in open_gateway.tieline.client.get_workflow_handle(run_id).fetch_history_events()]
     assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED not in [event.event_type for event in events]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "told"),
+    [("#allow", "connected", "account main: connected"), ("#deny", "denied", "the consent was refused")],
+)
+async def test_a_person_answers_at_the_provider_and_the_app_that_asked_learns_of_it(
+    chromium: Chromium, shop: Shop, answer: str, outcome: str, told: str
+) -> None:
+    shop.provider.consent = "ask"
+    invited = await shop.link()
+    await chromium.go(invited["link"])
+    await chromium.click(answer)
+    await shows(chromium, told)
+    assert (await shop.progress(invited["id"]))["outcome"] == outcome
 
 
 async def fetched(chromium: Chromium, url: str, options: dict[str, str]) -> str:

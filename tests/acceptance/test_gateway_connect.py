@@ -3,11 +3,15 @@
 import json
 from datetime import UTC, datetime
 
+import httpx2
 import pytest
 from sqlalchemy import update
 
 from auth.connect import CALLBACK_PATH
+from gateway.serve import front_door
 from net.redaction import LIVE_SECRETS
+from runtime.http_server import listen
+from runtime.serve import Parts
 from storage.database import db_now
 from storage.schema import connect_attempts
 from tests.fixtures.gateway import opened_gateway
@@ -162,3 +166,17 @@ async def test_links_begin_with_the_configured_url_and_its_host_is_answered(conn
     assert page.status_code == 303
     assert page.headers["set-cookie"].startswith("__Host-tieline-connect=")
     assert "Secure" in page.headers["set-cookie"]
+
+
+async def test_off_loopback_no_link_is_made_up_as_long_as_nobody_says_where_browsers_reach_it(
+    connectable: Installation,
+) -> None:
+    _, token = await connectable.stores.api_tokens.create("shop", ["manage"])
+    with listen("0.0.0.0:0") as listener:
+        async with (
+            front_door(Parts(connectable.stores, connectable.client), listener, None) as url,
+            httpx2.AsyncClient(base_url=url, trust_env=False) as http,
+        ):
+            answer = await http.post("/v1/accounts/main/connect", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["category"]) == (409, "no_public_url")
+    assert answer.json()["suggested_action"] == "set TIELINE_GATEWAY_URL=https://HOST and start it again"

@@ -38,6 +38,7 @@ async def test_a_denied_consent_leaves_the_account_and_asks_for_no_token(connect
     query = await browser.go(invitation)
     assert await refused(connecting, query, browser.cookie) is Fault.DENIED
     progress = await connecting.connector.progress(invitation.id)
+    assert progress is not None
     assert progress.outcome == "denied"
     assert "tieline accounts connect main" in (progress.told or "")
     assert (await connecting.bench.account(opened)).state == NOT_CONNECTED

@@ -2,8 +2,10 @@
 
 BIN := .venv/bin
 PYTHON ?=
+KILLS ?= 200
+SOAK ?=
 
-.PHONY: setup demo up test check bench lock
+.PHONY: setup demo up test check bench soak lock
 
 setup:  ## .venv from the lock file, and Temporal's program
 	@sh scripts/bootstrap $(PYTHON)
@@ -29,6 +31,9 @@ check: setup  ## style, types, and the order of rooms
 bench: setup  ## the figures of docs/benchmarks.md
 	@sh scripts/install-system-packages
 	@$(BIN)/python -m benchmarks
+
+soak: setup  ## workers killed at random instants, and what was lost: nothing
+	@$(BIN)/python -m tests.soak --kills $(KILLS) $(SOAK)
 
 lock: setup  ## newest allowed versions into the lock files
 	@sh scripts/lock

@@ -91,7 +91,9 @@ async def test_an_answer_from_another_browser_is_refused_noted_and_used_up(
         assert await refused(connecting, query, cookie) is Fault.FOREIGN_BROWSER
     assert await refused(connecting, query, browser.cookie) is Fault.UNKNOWN_STATE
     assert f"a callback of connect attempt {invitation.id} came from another browser" in caplog.text
-    assert (await connecting.connector.progress(invitation.id)).told is None
+    progress = await connecting.connector.progress(invitation.id)
+    assert progress is not None
+    assert progress.told is None
     assert connecting.server.token_requests == []
 
 

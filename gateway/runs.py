@@ -117,6 +117,7 @@ class Listing(Model):
     adapter: str | None = None
     profile: str | None = None
     definition: str | None = Field(default=None, description="Key of the integration")
+    account: str | None = Field(default=None, description="The one that runs wait for, or waited for")
     since: datetime | None = Field(default=None, description="Started since; without a zone it is UTC")
     until: datetime | None = None
     limit: int = Field(default=50, ge=1, le=1000)
@@ -157,6 +158,7 @@ async def list_runs(asked: Annotated[Listing, Query()], door: DoorOf) -> RunList
         adapter=asked.adapter,
         profile=asked.profile,
         definition=asked.definition,
+        account=asked.account,
         since=_utc(asked.since),
         until=_utc(asked.until),
     )

@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTHON ?=
 
-.PHONY: setup demo up test check bench lock
+.PHONY: setup demo up test check bench prodlike lock
 
 setup:  ## .venv from the lock file, and Temporal's program
 	@sh scripts/bootstrap $(PYTHON)
@@ -29,6 +29,10 @@ check: setup  ## style, types, and the order of rooms
 bench: setup  ## the figures of docs/benchmarks.md
 	@sh scripts/install-system-packages
 	@$(BIN)/python -m benchmarks
+
+prodlike: setup  ## production's services on this machine, each of them killed in turn while pushes are under way
+	@sh scripts/install-system-packages --postgresql-folder >/dev/null || sh scripts/install-system-packages postgresql
+	@$(BIN)/python -m deploy.prodlike
 
 lock: setup  ## newest allowed versions into the lock files
 	@sh scripts/lock

@@ -1,0 +1,56 @@
+"""`make prodlike`: the shape of production on this machine. Ends by itself, and leaves nothing behind."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.prodlike.installation import installation
+from deploy.prodlike.outside import Outside
+from deploy.prodlike.story import Story
+from examples.demo.narration import Narrator, tell
+from runtime.exit import leave
+from tests.fixtures.http import serving
+
+LIMIT_SECONDS = 1200.0
+ORDER_SECONDS = 1.5
+
+
+async def prodlike(narrator: Narrator) -> None:
+    """Start everything, tell the story, stop everything."""
+    outside = Outside(ORDER_SECONDS)
+    with _folder() as folder:
+        async with (
+            asyncio.timeout(LIMIT_SECONDS),
+            serving(outside),
+            installation(folder, f"127.0.0.1:{outside.port}") as production,
+        ):
+            await Story(narrator, production, outside).tell()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """PRODLIKE_KEEP=1 leaves it, for its logs."""
+    folder = Path(tempfile.mkdtemp(prefix="tieline-prodlike-"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user than root
+    try:
+        yield folder
+    finally:
+        if os.environ.get("PRODLIKE_KEEP"):
+            print(f"prodlike: left {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    try:
+        status = asyncio.run(tell(prodlike, Narrator(called="prodlike")))
+    except KeyboardInterrupt:
+        print("prodlike: interrupted; all that it started has ended", file=sys.stderr)
+        status = 130
+    leave(status)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -46,11 +47,20 @@ def _folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+async def main() -> int:
+    """SIGTERM ends it as Ctrl-C does: what was started is stopped in good order."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await tell(prodlike, Narrator(called="prodlike"))
+
+
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     try:
-        status = asyncio.run(tell(prodlike, Narrator(called="prodlike")))
-    except KeyboardInterrupt:
+        status = asyncio.run(main())
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("prodlike: interrupted; all that it started has ended", file=sys.stderr)
         status = 130
     leave(status)

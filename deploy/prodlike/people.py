@@ -22,7 +22,9 @@ SECRETS = {
 }
 """In the environment of commands, where they are read from."""
 
-CONSENT_SECONDS = 60.0
+CONSENT_SECONDS = 120.0
+AT_ONCE = 3
+"""Commands; each is a process that loads the product."""
 
 
 class People:
@@ -31,15 +33,24 @@ class People:
     def __init__(self, tieline: CommandLine, outside: Outside) -> None:
         self._tieline = tieline
         self._outside = outside
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def create(self) -> list[Outcome]:
         """All accounts; the first one is told."""
         first, *others = map(self._creation, ACCOUNTS)
         told = await self._tieline(*first)
-        return [told, *await asyncio.gather(*(self._tieline.untold(*command) for command in others))]
+        return [told, *await asyncio.gather(*map(self._in_turn, others))]
 
     async def connect(self, account: str, url: str) -> str:
         """`tieline accounts connect`, and a browser at its link; returns the last page."""
+        async with self._turns:
+            return await self._connect(account, url)
+
+    async def _in_turn(self, command: list[str]) -> Outcome:
+        async with self._turns:
+            return await self._tieline.untold(*command)
+
+    async def _connect(self, account: str, url: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *(*TIELINE, "accounts", "connect", account, "--url", url),
             env=self._tieline.environment,

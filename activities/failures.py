@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
 from activities.scrubbing import scrub_text
-from auth.errors import CredentialError
+from auth.errors import ClientRefused, CredentialError, NeedsReconnect
 from definitions.operation import Delivery
 from definitions.run import Actor, Call, Failure, Verdict
 from net.errors import NetError, Sent
@@ -24,6 +24,7 @@ FAILURE_TYPES = {
     Verdict.AGAIN: "NotPerformed",
     Verdict.UNKNOWN: "OutcomeUnknown",
     Verdict.FINAL: "CallFailed",
+    Verdict.RECONNECT: "NeedsReconnect",
 }
 """Temporal keeps the type of a failure in clear: these words and no others."""
 
@@ -90,7 +91,7 @@ def without_answer(call: Call, error: NetError, judgement: Judgement, account: s
 def without_credential(call: Call, error: CredentialError) -> Failure:
     """The failure of a call whose credential could not be had; nothing was sent."""
     return Failure(
-        verdict=Verdict.AGAIN if error.retryable else Verdict.FINAL,
+        verdict=_what_helps(error),
         category=error.code,
         message=LIVE_SECRETS.scrub(f"{call.summary}: {error}"),
         actor=Actor.PROVIDER if error.retryable else Actor.OPERATOR,
@@ -98,6 +99,12 @@ def without_credential(call: Call, error: CredentialError) -> Failure:
         retry_after=error.retry_after,
         account=error.account,
     )
+
+
+def _what_helps(error: CredentialError) -> Verdict:
+    if isinstance(error, NeedsReconnect | ClientRefused):
+        return Verdict.RECONNECT
+    return Verdict.AGAIN if error.retryable else Verdict.FINAL
 
 
 def failed(call: Call, category: str, message: str, account: str | None = None, status: int | None = None) -> Failure:

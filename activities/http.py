@@ -1,6 +1,7 @@
 """The activity that makes one HTTP call: resolve, place, send, classify, bound the result. No retries in here."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -25,12 +26,16 @@ from auth.credential import Credential
 from auth.errors import CredentialError
 from definitions.operation import Delivery
 from definitions.refs import CredentialRef
-from definitions.run import Call, CallResult, Failure
+from definitions.run import Call, CallResult, Failure, Verdict
 from net.client import GuardedClient
 from net.errors import NetError, Sent
 from net.messages import HttpReply, SendTrace
 from net.retry_after import retry_after
 from net.text import UnusableBody
+from storage.waiters import Waiter
+
+LOOKS = 3
+"""At an account that is found dead and, when the run is registered, well again."""
 
 
 class Credentials(Protocol):
@@ -41,6 +46,13 @@ class Credentials(Protocol):
 
     async def renew(self, credential: Credential) -> Credential:
         """Raises CredentialError."""
+
+
+class Parking(Protocol):
+    """Where a run is registered that waits for its account: `auth.resolver.CredentialResolver`."""
+
+    async def park(self, waiter: Waiter) -> bool:
+        """False: the account works again. Raises CredentialError."""
 
 
 class CallFailed(Exception):
@@ -57,10 +69,12 @@ class HttpActivities:
     def __init__(
         self,
         credentials: Credentials,
+        parking: Parking,
         http: GuardedClient,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._credentials = credentials
+        self._parking = parking
         self._http = http
         self._now = now
 
@@ -72,7 +86,7 @@ class HttpActivities:
             if call.delivery is Delivery.UNSAFE and (attempt > 1 or call.after_reset):
                 raise CallFailed(not_sent_again(call))
             with heartbeats():
-                return await self.make(call, attempt)
+                return await self._make_or_park(call, attempt)
         except CallFailed as error:
             failure = error.failure
         except Exception as error:
@@ -80,6 +94,30 @@ class HttpActivities:
             failure = unforeseen(call, error)
         _tell(call, failure)
         raise application_error(failure)
+
+    async def _make_or_park(self, call: Call, attempt: int) -> CallResult:
+        """A run whose account is dead is registered to be woken; where it is well again meanwhile, the call is made."""
+        for _ in range(LOOKS):
+            try:
+                return await self.make(call, attempt)
+            except CallFailed as error:
+                if error.failure.verdict is not Verdict.RECONNECT:
+                    raise
+                failure = error.failure
+            if ticket := await self._park(call):
+                raise CallFailed(failure.model_copy(update={"ticket": ticket}))
+        raise CallFailed(failure.model_copy(update={"verdict": Verdict.AGAIN}))
+
+    async def _park(self, call: Call) -> str | None:
+        info = activity.info()
+        # The same for all attempts of one activity: one that was lost after it registered is not woken for two.
+        ticket = hashlib.sha256(f"{info.workflow_run_id}/{info.activity_id}".encode()).hexdigest()[:32]
+        assert info.workflow_id is not None, "a workflow makes the calls"
+        waiter = Waiter(ticket, info.workflow_id, call.credential, call.operation.park_for.total_seconds())
+        try:
+            return ticket if await self._parking.park(waiter) else None
+        except CredentialError as error:
+            raise CallFailed(without_credential(call, error)) from None
 
     async def make(self, call: Call, attempt: int = 1) -> CallResult:
         """The same outside of an activity.

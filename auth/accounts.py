@@ -28,6 +28,7 @@ from storage.definitions import DefinitionStore
 from storage.errors import NotFound
 from storage.tokens import TokenRow, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
+from storage.waiters import wake_for_account
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,7 @@ class Accounts:
                     f"account {name!r} is bound in {', '.join(bound)}: bind another one first, "
                     f"as in tieline profiles set {bound[0].replace('/', ' ')} ACCOUNT"
                 )
+            await wake_for_account(connection, account.id, "the account was deleted")
             await self._vault.delete(connection, ACCOUNT_SECRETS, account.id)
             for table in ("tokens", "connects"):
                 await self._vault.delete(connection, table, account.id)

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from auth.credential import OpenAccount
 from auth.discovery import Discovery, DiscoveryFailed
 from auth.errors import (
@@ -114,6 +116,10 @@ class Refresher:
             if error := await self._shared_redemption(opened, seen):
                 raise error
             return Ahead.RENEWED
+
+    async def is_dead(self, connection: AsyncConnection, opened: OpenAccount) -> bool:
+        """Whether only a person can bring a token. Nobody changes that until the transaction ends."""
+        return await self._store.is_dead(connection, opened.account.id, basis(opened))
 
     async def drain(self) -> None:
         """Wait until no redemption of this process is under way: before its clients are closed."""
@@ -237,7 +243,7 @@ class Refresher:
     async def _nothing_to_renew_with(self, opened: OpenAccount, seen: Seen) -> CredentialError:
         if not opened.integration.by_consent:
             return _no_source(opened)
-        await self._store.end(seen, NO_REFRESH_TOKEN)
+        await self._store.end(seen, opened, NO_REFRESH_TOKEN)
         return needs_reconnect(NO_REFRESH_TOKEN, opened)
 
 

@@ -31,11 +31,12 @@ from definitions.profile import Profile
 from definitions.refs import CredentialRef
 from net.redaction import LIVE_SECRETS
 from storage.accounts import DISCONNECTED, account_by_id, account_named
-from storage.bindings import account_of_subject
+from storage.bindings import account_of_subject, hold_subject
 from storage.database import Database
 from storage.definitions import DefinitionStore
 from storage.errors import DatabaseUnavailable, NotFound, UnreadableDefinition
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS
+from storage.waiters import Waiter, put_waiter
 
 SECONDS_KEPT = 5.0
 MAX_KEPT = 1024
@@ -115,6 +116,25 @@ class CredentialResolver:
         if account.state == DISCONNECTED or not opened.integration.auth.renews:
             return Ahead.NEVER
         return await self._refresher.renew_ahead(opened, host, client)
+
+    async def park(self, waiter: Waiter) -> bool:
+        """Have a run woken when its reference leads to a working account; False: it does so already, look again.
+
+        The transaction that reads that the account is dead is the one that registers the run.
+
+        Raises:
+            CredentialError: the reference leads nowhere any more.
+        """
+        ref = waiter.ref
+        with _told(about=str(ref)):
+            async with self._database.write() as connection:
+                await self._definitions.hold(connection, "profile", ref.profile)
+                await hold_subject(connection, ref.profile, ref.adapter, ref.subject)
+                opened = await self._open(connection, await self._account_name(connection, ref))
+                dead = await self._refresher.is_dead(connection, opened)
+                if dead:
+                    await put_waiter(connection, waiter, opened.account.id)
+        return dead
 
     async def open(self, name: str) -> OpenAccount:
         """An account with its integration and secrets, whatever its state. Raises CredentialError."""

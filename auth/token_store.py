@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
+from auth.errors import ClientRefused, NeedsReconnect
 from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, warn_at
-from auth.refusal import Refusal, is_lasting
+from auth.refusal import Refusal, credential_error, is_lasting, needs_reconnect
+from auth.standing import client_refused, died, well_again
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
@@ -19,7 +21,7 @@ from auth.vault import UnreadableRecord, Vault
 from definitions.auth import CustomTokenAuth, OAuth2Auth
 from definitions.auth.oauth2 import Grant
 from storage.accounts import ACTIVE as ACCOUNT_ACTIVE
-from storage.accounts import DISCONNECTED, NEEDS_RECONNECT, account_by_id, set_account_state
+from storage.accounts import DISCONNECTED, account_by_id, set_account_state
 from storage.database import Database
 from storage.due_tokens import place_token
 from storage.tokens import (
@@ -119,6 +121,15 @@ class TokenStore:
         changed = refused is not None and refused != basis
         return Seen(row, token if token and token.basis == basis else None, basis, changed)
 
+    async def is_dead(self, connection: AsyncConnection, account_id: str, basis: str) -> bool:
+        """Whether only a person can bring a token. Nobody changes that until the transaction ends."""
+        row = await lock_token(connection, account_id)
+        if row is None:
+            return False
+        changed = (await self._refused(connection, row)) not in (None, basis)
+        standing = Seen(row, None, basis, changed).standing
+        return not standing.alive or standing.refused_until > standing.now
+
     async def place(self, account_id: str, host: str, client: str) -> None:
         """Note where the token of a due account is to be asked for."""
         async with self._database.write() as connection:
@@ -215,6 +226,7 @@ class TokenStore:
         assert version is not None, "the row is locked at this fence"
         await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
         await self._vault.delete(connection, TABLE, account_id, PENDING)
+        await well_again(connection, account_id, row.now)
 
     async def connect(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, reply: TokenReply, identity: str | None
@@ -246,6 +258,7 @@ class TokenStore:
         await self._vault.put(connection, TABLE, account_id, TOKEN, version, token.dumps())
         for kept in (CONSENT, PENDING, REFUSED):
             await self._vault.delete(connection, TABLE, account_id, kept)
+        await well_again(connection, account_id, row.now)
         return True
 
     async def withdraw(self, connection: AsyncConnection, claim: Claim) -> None:
@@ -276,7 +289,7 @@ class TokenStore:
             content = await self._vault.get(connection, TABLE, account_id, IDENTITY)
         return content.decode() if content else None
 
-    async def end(self, seen: Seen, cause: str) -> None:
+    async def end(self, seen: Seen, opened: OpenAccount, cause: str) -> None:
         """Note that nothing can renew this token, unless it was renewed or is being renewed after all."""
         account_id = seen.row.account_id
         async with self._database.write() as connection:
@@ -287,9 +300,8 @@ class TokenStore:
                 or (row.version, row.fence) != (seen.row.version, seen.row.fence)
             ):
                 return
-            error = f"{ErrorClass.PERMANENT_GRANT}:{cause}"
-            await end_token(connection, account_id, error)
-            await set_account_state(connection, account_id, NEEDS_RECONNECT, cause)
+            await end_token(connection, account_id, f"{ErrorClass.PERMANENT_GRANT}:{cause}")
+            await died(connection, opened, cause, needs_reconnect(cause, opened), row.now)
 
     async def fail(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, refusal: Refusal, host: str
@@ -307,8 +319,6 @@ class TokenStore:
             await self._vault.delete(connection, TABLE, account_id, PENDING)
             return False
         dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
-        if dead:
-            await set_account_state(connection, account_id, NEEDS_RECONNECT, refusal.code)
         # What is refused for good has an instant before which nobody asks again.
         on_demand = _on_demand_only(row, opened) and not (refusal.in_doubt or lasting)
         await record_failure(
@@ -320,6 +330,11 @@ class TokenStore:
             dead=dead,
             in_doubt=refusal.in_doubt,
         )
+        told = credential_error(refusal, opened)
+        if isinstance(told, NeedsReconnect):
+            await died(connection, opened, refusal.code, told, row.now)
+        elif isinstance(told, ClientRefused):
+            await client_refused(connection, opened, row, refusal.code, told)
         if dead or lasting:
             await self._vault.put(connection, TABLE, account_id, REFUSED, claim.fence, claim.seen.basis.encode())
         await self._keep_what_came(connection, claim, row, refusal)

@@ -24,7 +24,7 @@ CALLS = {1: 320, 32: 640}
 async def measure(stage: Stage) -> AsyncIterator[Comparison]:
     environment = ActivityEnvironment()
     async with open_resolver(stage.stores) as (resolver, http), pooled_call(stage.url) as bare:
-        activities = HttpActivities(resolver, http)
+        activities = HttpActivities(resolver, resolver, http)
 
         async def tieline() -> object:
             return await environment.run(activities.call, CALL)

@@ -15,7 +15,7 @@ from cli.session import Session, with_runs
 from cli.waiting import WaitOption, hints, wait_for
 
 if TYPE_CHECKING:
-    from definitions.run import Decision, RunResult
+    from definitions.run import Decision, RunResult, Waiting
     from runtime.history import Step
     from runtime.runs import RunFilter, RunSummary
 
@@ -38,10 +38,11 @@ def register(app: typer.Typer) -> None:
 
 
 def list_runs(
-    state: Annotated[str | None, typer.Option(help="Such as running, waiting_for_decision, completed, failed.")] = None,
+    state: Annotated[str | None, typer.Option(help="Such as running, waiting_for_reconnect, failed.")] = None,
     adapter: Annotated[str | None, typer.Option()] = None,
     profile: Annotated[str | None, typer.Option()] = None,
     definition: Annotated[str | None, typer.Option(help="Key of the integration.")] = None,
+    account: Annotated[str | None, typer.Option(help="The account that they wait for.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Started since: 1h, 7d, or a date.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Started until.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
@@ -49,7 +50,7 @@ def list_runs(
 ) -> None:
     """List runs: those under way first, then those that have ended, the newest first."""
     now = datetime.now(UTC)
-    which = _filter(state, adapter, profile, definition, since, until, now)
+    which = _filter(state, adapter, profile, definition, account, since, until, now)
 
     async def found(session: Session) -> "list[RunSummary]":
         return [run async for run in session.runs.list(which, limit=limit)]
@@ -63,6 +64,23 @@ def list_runs(
         (shown_id(run.id), run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago") for run in runs
     ]
     printer.table(("RUN", "STATE", "WHAT", "STARTED"), rows, empty="No run fits. Start one: tieline call --help")
+    for line in _waiting_for_accounts(runs):
+        printer.line(line)
+
+
+def _waiting_for_accounts(runs: "Sequence[RunSummary]") -> list[str]:
+    """One paragraph for each account that runs wait for: one person mends it once, for all of them."""
+    waiting: dict[str | None, list[Waiting]] = {}
+    for run in runs:
+        if run.waiting is not None:
+            waiting.setdefault(run.waiting.account, []).append(run.waiting)
+    told = []
+    for each in waiting.values():
+        first = min(each, key=lambda one: one.since)
+        count = "1 of these runs waits" if len(each) == 1 else f"{len(each)} of these runs wait"
+        since = f"{first.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        told.append(f"\n{first.cause}\n{count} for it, the longest since {since}. Next step: {first.next_step}")
+    return told
 
 
 def show(run: RunArgument, output: OutputOption = Output.TABLE) -> None:
@@ -103,7 +121,7 @@ def decide(
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Decide about a run that waits: its outcome is unknown, or its final error parked it."""
+    """Decide about a run that waits: for its account, or as its outcome is unknown or its final error parked it."""
     decision = _decision(action, who, why, value)
 
     async def tell(session: Session) -> str:
@@ -198,6 +216,7 @@ def _filter(
     adapter: str | None,
     profile: str | None,
     definition: str | None,
+    account: str | None,
     since: str | None,
     until: str | None,
     now: datetime,
@@ -215,6 +234,7 @@ def _filter(
         adapter=adapter,
         profile=profile,
         definition=definition,
+        account=account,
         since=moment("--since", since, now) if since else None,
         until=moment("--until", until, now) if until else None,
     )

@@ -83,12 +83,20 @@ def client_settings() -> "Settings":
 
 
 def server_settings() -> "Settings":
-    """The settings of a process that serves, which logs as it is told."""
-    from runtime.logs import configure_logging, tell_runs_in_fields
+    """The settings of a process that serves."""
+    from runtime.logs import tell_runs_in_fields
+
+    settings = logging_settings()
+    tell_runs_in_fields()
+    return settings
+
+
+def logging_settings() -> "Settings":
+    """The settings of whatever logs as it is told, and keeps nothing."""
+    from runtime.logs import configure_logging
 
     settings = _settings()
     configure_logging(settings)
-    tell_runs_in_fields()
     return settings
 
 

@@ -115,6 +115,8 @@ async def hints(runs: "Runs", run: "RunSummary", steps: "Sequence[Step]") -> lis
             told = [f"it will be sent again by itself{why}"]
         case "waiting_for_decision":
             told = [f"run {run.id} waits for a decision{why}", who, DECIDE.format(id=run.id)]
+        case "waiting_for_reconnect":
+            told = [f"run {run.id} waits for its account, and goes on by itself when that works{why}", who]
         case "failed":
             told = [who]
         case _:

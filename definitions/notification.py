@@ -1,9 +1,8 @@
 """What people are told without having asked: once for each account and cause, however many runs meet it."""
 
-from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from definitions.base import Model
 
@@ -26,7 +25,10 @@ class NotificationKind(StrEnum):
 class Notification(Model):
     """One of them, safe to send anywhere: no secret, no request data. Told at least once; `id` tells repeats apart."""
 
-    id: str
+    id: str = Field(
+        pattern=r"^[!-\-/-~]{1,200}$",
+        description="Printable ASCII without spaces or full stops, since it travels in headers and under signatures",
+    )
     kind: NotificationKind
     account: str | None = Field(default=None, description="Name of the account, where it is about one")
     integration: str | None = None
@@ -34,4 +36,4 @@ class Notification(Model):
     message: str = Field(description="One sentence for people")
     next_step: str | None = Field(default=None, description="What a person should do, with the command for it")
     runs_resumed: int | None = Field(default=None, description="With `reconnected`")
-    happened_at: datetime
+    happened_at: AwareDatetime

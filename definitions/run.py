@@ -1,6 +1,7 @@
 """What goes into a run, what comes out, and what an operator may decide about one that waits."""
 
 import hashlib
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -63,6 +64,9 @@ class Verdict(StrEnum):
     """May have been performed and must not be repeated blindly: a person decides."""
     FINAL = "final"
     """Sending the same again cannot help."""
+    RECONNECT = "reconnect"
+    """Nothing was sent, because the account, or its OAuth client, is refused: a person mends it, and the same call is
+    made."""
 
 
 class Actor(StrEnum):
@@ -86,6 +90,7 @@ class Failure(Model):
     status: int | None = None
     account: str | None = None
     excerpt: str | None = Field(default=None, description="The start of the provider's answer, scrubbed")
+    ticket: str | None = Field(default=None, description="Under which the run is woken when the account is well again")
 
 
 class Decision(Model):
@@ -95,6 +100,22 @@ class Decision(Model):
     who: str = Field(min_length=1, max_length=200)
     why: str = Field(min_length=1, max_length=2000)
     value: JsonValue = Field(default=None, description="With `skip`: what the run returns instead of an answer")
+
+
+class Wake(Model):
+    """What a run is woken with that waits for an account."""
+
+    ticket: str
+    because: str = Field(description="For whoever reads the history")
+
+
+class Waiting(Model):
+    """What a run that waits for an account shows in lists."""
+
+    account: str | None
+    cause: str = Field(description="For people")
+    since: datetime
+    next_step: str
 
 
 class RunResult(Model):
@@ -115,3 +136,4 @@ class RunState(StrEnum):
     RUNNING = "running"
     WAITING_TO_RETRY = "waiting_to_retry"
     WAITING_FOR_DECISION = "waiting_for_decision"
+    WAITING_FOR_RECONNECT = "waiting_for_reconnect"

@@ -13,7 +13,7 @@ from auth.api_tokens import Scope
 from definitions.base import Model
 from definitions.operation import HttpOperation
 from definitions.refs import CredentialRef
-from definitions.run import Decision, Failure, RunResult
+from definitions.run import Decision, Failure, RunResult, Waiting
 from gateway.access import Caller, GuardedRoute, needs
 from gateway.door import Door, door_of
 from gateway.problems import Problem
@@ -71,6 +71,8 @@ class Run(BaseModel):
     started: datetime | None = None
     closed: datetime | None = None
     duplicate: bool | None = Field(default=None, description="Whether the key had started this run before")
+    account: str | None = Field(default=None, description="The one that a run that waits, or waited, has to do with")
+    waiting: Waiting | None = Field(default=None, description="What a run that waits for its account waits for")
     result: RunResult | None = None
     failure: Failure | None = None
     decision: Decision | None = Field(default=None, description="The one that failed the run")
@@ -142,8 +144,9 @@ async def start(asked: StartRun, request: Request, response: Response, door: Doo
         return Run(
             id=started.id, state="completed", summary=started.summary, duplicate=started.duplicate, result=result
         )
-    state = (await door.runs.summary(started.id)).state if asked.wait or started.duplicate else "running"
-    return Run(id=started.id, state=state, summary=started.summary, duplicate=started.duplicate)
+    if asked.wait or started.duplicate:
+        return _run(await door.runs.summary(started.id)).model_copy(update={"duplicate": started.duplicate})
+    return Run(id=started.id, state="running", summary=started.summary, duplicate=started.duplicate)
 
 
 @router.get("", openapi_extra=needs(Scope.RUNS_READ), name="List runs", **SHORT)

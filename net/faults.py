@@ -42,8 +42,8 @@ def _fault(error: Exception, watch: Watch) -> tuple[Code, str]:
 def _not_connected(error: Exception, watch: Watch) -> tuple[Code, str]:
     late = isinstance(error, httpcore2.ConnectTimeout)
     if watch.in_tls:
-        return "tls_failed", f"no TLS session: {'it took too long' if late else _tls_reason(error)}"
-    return "connect_failed", f"no connection: {'it took too long' if late else _os_reason(error)}"
+        return "tls_failed", f"no TLS session: {'it took too long' if late else tls_reason(error)}"
+    return "connect_failed", f"no connection: {'it took too long' if late else os_reason(error)}"
 
 
 def _tls_alert(error: ssl.SSLError, watch: Watch) -> tuple[Code, str]:
@@ -94,7 +94,8 @@ def _proxy_status(error: Exception) -> str:
     return f" with status {status}" if status.isascii() and status.isdigit() else ""
 
 
-def _tls_reason(error: BaseException) -> str:
+def tls_reason(error: BaseException) -> str:
+    """Why there is no TLS session: OpenSSL's verdict on the certificate, or its name for the fault."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the server's certificate is not accepted: {cause.verify_message}"
@@ -103,7 +104,8 @@ def _tls_reason(error: BaseException) -> str:
     return "the server closed the connection during the handshake"
 
 
-def _os_reason(error: BaseException) -> str:
+def os_reason(error: BaseException) -> str:
+    """The operating system's words for why there is no connection."""
     numbers = (cause.errno for cause in _causes(error) if isinstance(cause, OSError) and cause.errno)
     return next((os.strerror(number).lower() for number in numbers), "it failed")
 

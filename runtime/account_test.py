@@ -67,7 +67,7 @@ async def try_account(stores: Stores, name: str) -> Outcome:
     call = _test_call(integration, account)
     async with open_resolver(stores) as (resolver, http):
         try:
-            result = await HttpActivities(_ByAccount(resolver), http).make(call)
+            result = await HttpActivities(_ByAccount(resolver), resolver, http).make(call)
         except CallFailed as error:
             return Outcome(name, None, error.failure)
     return Outcome(name, result, None)

@@ -17,6 +17,8 @@ from auth.resolver import CredentialResolver
 from auth.sweep import DueAccounts
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
+from runtime.delivery import Delivery
+from runtime.notifiers import open_notifiers
 from runtime.own_services import own_services
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.settings import Settings
@@ -82,10 +84,13 @@ def _reason(error: Exception) -> str:
 
 @contextlib.asynccontextmanager
 async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
-    """A worker on the installation's task queue; leaving it drains what is under way within the grace period."""
+    """A worker on the installation's task queue, which delivers what the outbox holds, too.
+
+    Leaving it drains the calls that are under way within the grace period.
+    """
     settings = stores.settings
     async with open_resolver(stores) as (resolver, http):
-        calls = HttpActivities(resolver, http)
+        calls = HttpActivities(resolver, resolver, http)
         refresh = RefreshActivities(DueAccounts(stores.database), RenewAhead(stores.database, resolver))
         worker = Worker(
             client,
@@ -94,5 +99,9 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
             graceful_shutdown_timeout=timedelta(seconds=settings.grace_period),
             max_heartbeat_throttle_interval=timedelta(seconds=5),
         )
-        async with worker:
+        async with (
+            open_notifiers(settings) as notifiers,
+            worker,
+            Delivery(stores.database, client, notifiers).running(),
+        ):
             yield worker

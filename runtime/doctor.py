@@ -10,15 +10,16 @@ from temporalio.service import RPCError, RPCStatusCode
 from auth.keys import KeyringError
 from definitions.run import RunState
 from runtime.assembly import TemporalUnreachable, connect
+from runtime.doctor_accounts import account_findings, parked_findings
 from runtime.doctor_refresh import sweep_finding, token_findings
 from runtime.findings import Finding, State
+from runtime.notifiers import destinations
 from runtime.pollers import is_polled
 from runtime.runs import RunFilter, Runs
 from runtime.settings import Settings, SettingsError, unknown_variables
 from runtime.stores import Stores, open_stores
 from runtime.temporal_binary import TemporalServerError
 from runtime.temporal_server import find_temporal
-from storage.accounts import ACTIVE
 from storage.errors import BadDatabaseUrl, DatabaseUnavailable, StorageError
 from workflows.attributes import ALL
 
@@ -41,7 +42,17 @@ async def examine(settings: Settings) -> list[Finding]:
     except StorageError as error:
         away = isinstance(error, DatabaseUnavailable) and not isinstance(error, BadDatabaseUrl)
         findings.append(Finding("database", State.UNREACHABLE if away else State.WRONG, str(error)))
+    findings.append(_notifications(settings))
     return findings
+
+
+def _notifications(settings: Settings) -> Finding:
+    told = [f"{name} ({place})" for name, place in destinations(settings).items() if name != "log"]
+    if told:
+        return Finding("notifications", State.OK, f"log, {', '.join(told)}; tieline notify test tries them")
+    return Finding(
+        "notifications", State.OK, "log only; TIELINE_NOTIFY_WEBHOOK_URL or TIELINE_NOTIFY_EMAIL_TO add people"
+    )
 
 
 async def _within(stores: Stores) -> AsyncIterator[Finding]:
@@ -58,22 +69,8 @@ async def _within(stores: Stores) -> AsyncIterator[Finding]:
     else:
         told = f"{len(stores.keys.ids)} in {stores.keys.origin}, primary {stores.keys.primary_id}"
         yield Finding("keys", State.OK, told)
-    accounts = await stores.accounts.list()
-    for account in accounts:
-        if account.state != ACTIVE:
-            yield Finding(
-                f"account {account.name}",
-                State.WRONG,
-                f"{account.state.replace('_', ' ')}{f' ({account.cause})' if account.cause else ''}",
-                f"tieline accounts set-secrets {account.name}",
-            )
-    if all(account.state == ACTIVE for account in accounts):
-        yield Finding("accounts", State.OK, f"{len(accounts)}, none needs attention")
-    for profile in [await stores.definitions.profile(name) for name in await stores.definitions.list("profile")]:
-        bound = {binding.account for binding in profile.adapters.values() if binding.account}
-        if absent := sorted(bound - {account.name for account in accounts}):
-            told = f"{profile.name} binds accounts that do not exist yet: {', '.join(absent)}"
-            yield Finding("profile", State.NOTE, told, f"tieline accounts create {absent[0]} --integration KEY")
+    async for finding in account_findings(stores):
+        yield finding
 
 
 async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
@@ -89,7 +86,10 @@ async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
         yield attributes
         yield await _worker(client, stores.settings.task_queue)
         yield await sweep_finding(client, stores.settings.task_queue)
-        async for finding in _waiting(client, stores.settings.task_queue):
+        runs = Runs(client, stores.settings.task_queue)
+        async for finding in parked_findings(stores, runs):
+            yield finding
+        async for finding in _waiting(runs):
             yield finding
     except RPCError as error:
         yield _refused(error, address, client.namespace)
@@ -125,9 +125,9 @@ async def _worker(client: Client, task_queue: str) -> Finding:
     )
 
 
-async def _waiting(client: Client, task_queue: str) -> AsyncIterator[Finding]:
+async def _waiting(runs: Runs) -> AsyncIterator[Finding]:
     which = RunFilter(state=RunState.WAITING_FOR_DECISION)
-    found = [run async for run in Runs(client, task_queue).list(which, limit=SHOWN + 1)]
+    found = [run async for run in runs.list(which, limit=SHOWN + 1)]
     for run in found[:SHOWN]:
         told = f"{run.summary} waits for a decision"
         yield Finding("run", State.WRONG, told, f"tieline runs show {run.id}")

@@ -12,13 +12,14 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.converter import DataConverter
 
-from definitions.run import Call, CallResult, Decision, Failure, RunResult, Verdict
+from definitions.run import Call, CallResult, Decision, Failure, RunResult, Verdict, Wake
 from workflows.endings import attempt_text, failure_of, told_by
 
 _VERDICTS = {
     Verdict.AGAIN: "to be sent again",
     Verdict.UNKNOWN: "outcome unknown",
     Verdict.FINAL: "failed for good",
+    Verdict.RECONNECT: "waits for its account",
 }
 
 
@@ -75,6 +76,8 @@ class _Reader:
             case EventType.EVENT_TYPE_TIMER_STARTED:
                 seconds = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
                 return Step(at, f"wait {_span(seconds)}, then {await self._summary(event)}")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                return Step(at, await self._woken(event))
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 return Step(at, await self._decided(event))
             case _:
@@ -121,6 +124,10 @@ class _Reader:
             return "answered"
         attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
         return f"answered {result.status} through account {result.account}{attempts}"
+
+    async def _woken(self, event: HistoryEvent) -> str:
+        wake = await self._one(event.workflow_execution_signaled_event_attributes.input.payloads, Wake)
+        return f"woken: {wake.because}" if wake else "woken"
 
     async def _decided(self, event: HistoryEvent) -> str:
         request = event.workflow_execution_update_accepted_event_attributes.accepted_request

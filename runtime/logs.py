@@ -9,7 +9,7 @@ from types import TracebackType
 from net.redaction import LIVE_SECRETS, RedactingFilter, quiet_transports
 from runtime.settings import Settings
 
-FIELDS = ("run_id", "adapter", "profile", "account", "category", "status", "attempt")
+FIELDS = ("run_id", "adapter", "profile", "account", "category", "kind", "cause", "status", "attempt")
 
 _TALKATIVE = ("aiosqlite", "alembic")
 """Below WARNING aiosqlite prints values of SQL parameters, and alembic a line for each time it is asked."""

@@ -32,11 +32,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from definitions.integration import Integration
 from definitions.operation import HttpOperation, delivery_of
 from definitions.refs import CredentialRef
-from definitions.run import Call, Decision, Failure, RunResult, RunState, idempotency_key
+from definitions.run import Call, Decision, Failure, RunResult, RunState, Waiting, idempotency_key
 from runtime.codec import UndecodablePayload
 from runtime.history import Step, steps_of
 from runtime.pollers import is_polled
-from workflows.attributes import ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
+from workflows.attributes import ACCOUNT, ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
 
 DECIDE_WITHIN = timedelta(seconds=20)
@@ -104,6 +104,10 @@ class RunSummary:
     task_queue: str
     started: datetime
     closed: datetime | None
+    account: str | None = None
+    """The one that a run off the happy path has to do with."""
+    waiting: Waiting | None = None
+    """What a run that waits for its account waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +118,16 @@ class RunFilter:
     adapter: str | None = None
     profile: str | None = None
     definition: str | None = None
+    account: str | None = None
+    """The account that runs wait for, or waited for."""
     since: datetime | None = None
     until: datetime | None = None
 
     def query(self) -> str:
         """As a visibility query. Values are quoted, so they cannot add conditions."""
         terms = ["WorkflowType = 'tieline.run'"]
-        for key, value in ((ADAPTER, self.adapter), (PROFILE, self.profile), (DEFINITION, self.definition)):
+        fields = ((ADAPTER, self.adapter), (PROFILE, self.profile), (DEFINITION, self.definition))
+        for key, value in (*fields, (ACCOUNT, self.account)):
             if value:
                 terms.append(f"{key.name} = {_quoted(value)}")
         terms += _state_terms(self.state)
@@ -211,6 +218,10 @@ class Runs:
         """Runs under way first, then those that have ended, each the newest first: Temporal's order."""
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
+
+    async def count(self, which: RunFilter) -> int:
+        """How many there are."""
+        return (await self._client.count_workflows(which.query())).count
 
     async def summary(self, run_id: str) -> RunSummary:
         """One run as it is now. Raises RunNotFound."""
@@ -339,6 +350,8 @@ async def _summary(execution: WorkflowExecution) -> RunSummary:
         task_queue=execution.task_queue,
         started=execution.start_time,
         closed=execution.close_time,
+        account=attributes.get(ACCOUNT),
+        waiting=await _waiting(execution) if state == RunState.WAITING_FOR_RECONNECT else None,
     )
 
 
@@ -348,6 +361,13 @@ async def _memo_summary(execution: WorkflowExecution) -> str:
         return str((await execution.memo()).get("summary", ""))
     except UndecodablePayload:
         return "(encrypted with a key that is not here)"
+
+
+async def _waiting(execution: WorkflowExecution) -> Waiting | None:
+    try:
+        return Waiting.model_validate(await execution.memo_value("waiting"))
+    except (KeyError, UndecodablePayload):
+        return None
 
 
 def _ended_badly(run_id: str, error: WorkflowFailureError) -> RunError:

@@ -7,10 +7,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from net.egress import AllowRule
+from runtime.notify_settings import check_whole, mail_address, mail_addresses, webhook_secret, webhook_url
 
 PREFIX = "TIELINE_"
 
@@ -144,6 +145,33 @@ class Settings(BaseSettings):
         "X-Forwarded-For is believed.",
     )
 
+    notify_webhook_url: Annotated[str, AfterValidator(webhook_url)] | None = Field(
+        None,
+        repr=False,
+        description="URL that is told by a signed POST when somebody must act. Allowed exactly as it stands, also when "
+        "private; redirects are not followed.",
+    )
+    notify_webhook_secret: Annotated[SecretStr, AfterValidator(webhook_secret)] | None = Field(
+        None,
+        description="What those requests are signed with: whsec_ and 24 to 64 bytes in base64 (Standard Webhooks).",
+    )
+    notify_email_to: Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(mail_addresses)] = Field(
+        [], description="Who is told by e-mail when somebody must act: addresses, separated by commas."
+    )
+    notify_email_from: Annotated[str, AfterValidator(mail_address)] | None = Field(
+        None, description="Sender of those e-mails, one address."
+    )
+    smtp_url: str | None = Field(
+        None,
+        repr=False,
+        description="Server that takes those e-mails: smtps://USER@HOST[:465] for TLS from the start, "
+        "smtp://USER@HOST[:587] for STARTTLS, which is then required, smtp+plain://HOST[:25] for neither. Allowed "
+        "exactly as it stands, also when private.",
+    )
+    smtp_password: SecretStr | None = Field(
+        None, description="Password of the user in `smtp_url`, where it does not stand there, percent-encoded."
+    )
+
     health_address: HostPort | None = Field(None, description="HOST:PORT that serves /healthz and /readyz.")
     metrics_address: HostPort | None = Field(None, description="HOST:PORT that serves Prometheus metrics at /metrics.")
     otlp_endpoint: str | None = Field(None, description="URL of an OTLP/HTTP collector that receives traces.")
@@ -154,6 +182,11 @@ class Settings(BaseSettings):
     grace_period: float = Field(
         30.0, ge=0, description="Seconds that a stopping worker waits for the calls that are under way."
     )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        check_whole(self)
+        return self
 
 
 def load_settings() -> Settings:
@@ -166,7 +199,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = error.errors(include_input=False)
-        lines = [f"{PREFIX}{_place(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults]
+        lines = [f"{_place(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}" for fault in faults]
         raise SettingsError("\n".join(lines)) from None
 
 
@@ -201,4 +234,5 @@ def _unknown(name: str, known: set[str]) -> str:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return str(location[0]).upper() if location else "…"
+    """The variable; a fault of several together names them itself."""
+    return f"{PREFIX}{str(location[0]).upper()}: " if location else ""

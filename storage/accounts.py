@@ -37,6 +37,8 @@ class Account:
     version: int
     created_at: float
     updated_at: float
+    told_cause: str | None = None
+    """Of what people were told that it is dead; None: that it is well, or nothing."""
 
 
 _COLUMNS = select(accounts)
@@ -142,6 +144,16 @@ async def set_account_state(connection: AsyncConnection, account_id: str, state:
     )
 
 
+async def set_told_cause(connection: AsyncConnection, account_id: str, cause: str | None) -> bool:
+    """Note what people are told of an account; False when they were told that before."""
+    result = await connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id, accounts.c.told_cause.is_distinct_from(cause))
+        .values(told_cause=cause)
+    )
+    return result.rowcount == 1
+
+
 async def lock_account(connection: AsyncConnection, account_id: str) -> bool:
     """Let nobody else change the account or bind a subject to it until the transaction ends; False if it is gone."""
     for query in (
@@ -169,4 +181,5 @@ def _account(row: Any) -> Account:
         row.version,
         row.created_at,
         row.updated_at,
+        row.told_cause,
     )

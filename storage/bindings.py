@@ -7,8 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.errors import NotFound, UnfitSubject
 from storage.schema import accounts, subject_bindings
+from storage.waiters import wake_for_subject
 
 MAX_SUBJECT = 255
+REBOUND = "the subject's binding was changed"
 
 _NAME = (
     select(accounts.c.name)
@@ -30,6 +32,15 @@ async def account_of_subject(connection: AsyncConnection, profile: str, adapter:
     return name
 
 
+async def hold_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str | None) -> None:
+    """Let nobody change a subject's binding until the transaction ends."""
+    if subject is None or not _fits(subject):
+        return
+    key = (subject_bindings.c.profile, subject_bindings.c.adapter, subject_bindings.c.subject)
+    wanted = [column == value for column, value in zip(key, (profile, adapter, subject), strict=True)]
+    await connection.execute(select(subject_bindings.c.account_id).where(*wanted).with_for_update(read=True))
+
+
 async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str, account_id: str) -> None:
     """Bind, in place of what was bound before.
 
@@ -48,6 +59,7 @@ async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, 
         await connection.execute(statement.on_conflict_do_update(index_elements=key, set_={"account_id": account_id}))
     except IntegrityError:
         raise NotFound("account", account_id) from None
+    await wake_for_subject(connection, profile, adapter, subject, REBOUND)
 
 
 async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str) -> None:
@@ -59,6 +71,7 @@ async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str
             subject_bindings.c.subject == subject,
         )
     )
+    await wake_for_subject(connection, profile, adapter, subject, REBOUND)
 
 
 def _fits(subject: str) -> bool:

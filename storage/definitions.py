@@ -20,6 +20,7 @@ from storage.database import Database, db_now
 from storage.errors import NotFound, UnreadableDefinition
 from storage.schema import accounts, definition_versions, definitions
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, stored_fields
+from storage.waiters import wake_for_profile
 
 Kind = Literal["integration", "profile"]
 _MODELS: dict[str, type[Integration] | type[Profile]] = {"integration": Integration, "profile": Profile}
@@ -110,6 +111,11 @@ class DefinitionStore:
             keys = select(definitions.c.key).where(definitions.c.kind == kind)
             raise NotFound(kind, key, (await connection.scalars(keys)).all())
         return self.model_of(kind, row.version, row.document)
+
+    async def hold(self, connection: AsyncConnection, kind: Kind, key: str) -> None:
+        """Let nobody put another version of a document into force until the transaction ends."""
+        query = select(definitions.c.version).where(definitions.c.kind == kind, definitions.c.key == key)
+        await connection.execute(query.with_for_update(read=True))
 
     def model_of(self, kind: str, version: str, document: str) -> Integration | Profile:
         """The model of a stored version, parsed once. Raises UnreadableDefinition."""
@@ -207,6 +213,8 @@ async def _store(connection: AsyncConnection, model: Integration | Profile, chan
     else:
         where = (definitions.c.kind == kind, definitions.c.key == key)
         await connection.execute(update(definitions).where(*where).values(version=version))
+    if isinstance(model, Profile):
+        await wake_for_profile(connection, key, f"profile {key} was changed")
 
 
 async def _warned(connection: AsyncConnection, model: Integration | Profile, change: Change) -> Change:

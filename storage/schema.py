@@ -58,8 +58,10 @@ accounts = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("told_cause", String(64)),
 )
-"""`version` grows whenever secrets or parameters change."""
+"""`version` grows whenever secrets or parameters change. `told_cause`: of what people were told that it is dead, until
+it is well again."""
 
 vault_records = Table(
     "vault_records",
@@ -185,3 +187,34 @@ connect_attempts = Table(
     Column("told", Text),
 )
 """Of what a link, a state and a browser's cookie hold, only the SHA-256; the code verifier is a vault record."""
+
+waiters = Table(
+    "waiters",
+    metadata,
+    Column("ticket", String(32), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("profile", String(64), nullable=False, index=True),
+    Column("adapter", String(64), nullable=False),
+    Column("subject", String(255)),
+    Column("workflow_id", String(255), nullable=False),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False, index=True),
+)
+"""Runs to be woken; no list of runs that wait, which Temporal keeps: one that was cancelled stays here until it is
+woken in vain, or until `until`."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("after_wakes", String(32), index=True),
+    Column("woken", Integer, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Index("ix_outbox_due", "kind", "due_at"),
+)
+"""What must be sent because a transaction was committed: signals to runs, and notifications. `after_wakes` of a signal
+names the notification that waits for it and counts it in `woken`; `told` are the notifiers that have had theirs."""

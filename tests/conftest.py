@@ -7,6 +7,7 @@ settings.load_profile("tieline")
 
 pytest_plugins = [
     "tests.fixtures.http",
+    "tests.fixtures.mail",
     "tests.fixtures.databases",
     "tests.fixtures.temporal",
     "tests.fixtures.tieline",
@@ -18,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.refreshing",
     "tests.fixtures.sweeping",
     "tests.fixtures.consented",
+    "tests.fixtures.parking",
     "tests.fixtures.token_processes",
     "tests.fixtures.chromium",
     "tests.fixtures.collector",

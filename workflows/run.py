@@ -4,6 +4,7 @@
      │ ▲
      │ └─ wait ◄── surely not performed (refused before sending, 429, 503 with Retry-After, …)
      │
+     ├── the account is dead ──► wait until it is well again (or for a decision), then the same call
      ├── may have been performed, must not be repeated ──► wait for a decision ──► retry │ skip │ fail
      └── final error ──► fail, or wait for a decision (`on_failure: park`)
 
@@ -11,14 +12,24 @@ What is safe to repeat is repeated by Temporal's own retry policy inside the act
 one attempt, so that the decision to send again rests on what Temporal durably knows, whatever is killed when.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.http import HttpActivities
-    from definitions.run import Call, CallResult, Decision, Failure, RunResult, RunState, Verdict
+    from definitions.run import (
+        Call,
+        CallResult,
+        Decision,
+        Failure,
+        RunResult,
+        RunState,
+        Verdict,
+        Waiting,
+        Wake,
+    )
 
 from workflows.attributes import ACCOUNT, STATE
 from workflows.endings import failure_of, too_late
@@ -32,6 +43,8 @@ class RunWorkflow:
     def __init__(self) -> None:
         self._question: Failure | None = None
         self._decision: Decision | None = None
+        self._woken: set[str] = set()
+        """Tickets of waits that are over; one may come before the wait that it ends."""
 
     @workflow.run
     async def run(self, call: Call) -> RunResult:
@@ -39,7 +52,7 @@ class RunWorkflow:
         info = workflow.info()
         call = call.model_copy(update={"after_reset": info.run_id != info.original_execution_run_id})
         give_up_at = info.workflow_start_time + call.operation.give_up_after
-        attempt = 0
+        attempt, parked_at = 0, None
         while True:
             attempt += 1
             outcome = await self._call(call, give_up_at - workflow.now())
@@ -51,9 +64,18 @@ class RunWorkflow:
                     await self._wait(delay, outcome)
                     continue
                 outcome = _gave_up(outcome, call)
-            if outcome.verdict is Verdict.FINAL and call.operation.on_failure == "fail":
+            if outcome.verdict is Verdict.RECONNECT:
+                # A look at an account that is still dead does not begin the wait anew.
+                parked_at = parked_at or workflow.now()
+                decision = await self._wait_for_account(outcome, parked_at, call)
+                if decision is None:
+                    give_up_at, attempt = workflow.now() + call.operation.give_up_after, 0
+                    continue
+            elif outcome.verdict is Verdict.FINAL and call.operation.on_failure == "fail":
                 raise _run_failure(outcome)
-            decision = await self._ask(outcome, call.operation.park_for)
+            else:
+                decision = await self._ask(outcome, call.operation.park_for)
+            parked_at = None
             if decision.action == "skip":
                 return RunResult(decision=decision)
             if decision.action == "fail":
@@ -65,6 +87,11 @@ class RunWorkflow:
     def decide(self, decision: Decision) -> None:
         """Answer the question that this run waits with; refused while it does not wait."""
         self._decision = decision
+
+    @workflow.signal(name="wake")
+    def wake(self, wake: Wake) -> None:
+        """The account that this run waits for is well again, or another one is bound."""
+        self._woken.add(wake.ticket)
 
     @decide.validator
     def _may_decide(self, decision: Decision) -> None:
@@ -95,11 +122,32 @@ class RunWorkflow:
                 lambda: self._decision is not None, timeout=park_for, timeout_summary="give up waiting for a decision"
             )
         except TimeoutError:
-            raise _run_failure(_nobody_decided(question)) from None
+            raise _run_failure(_in_vain(question, "nobody decided in time")) from None
         finally:
             self._question = None
         assert self._decision is not None
         self._show(RunState.RUNNING, question)
+        return self._decision
+
+    async def _wait_for_account(self, dead: Failure, since: datetime, call: Call) -> Decision | None:
+        """Wait until the account is well again (None); somebody may decide before."""
+        time_left = since + call.operation.park_for - workflow.now()
+        self._question, self._decision = dead, None
+        self._show(RunState.WAITING_FOR_RECONNECT, dead)
+        cause = dead.message.removeprefix(f"{call.summary}: ")
+        waiting = Waiting(account=dead.account, cause=cause, since=since, next_step=dead.suggested_action)
+        workflow.upsert_memo({"waiting": waiting.model_dump(mode="json")})
+        try:
+            await workflow.wait_condition(
+                lambda: self._decision is not None or dead.ticket in self._woken,
+                timeout=max(time_left, timedelta(seconds=1)),
+                timeout_summary="give up waiting for the account",
+            )
+        except TimeoutError:
+            raise _run_failure(_in_vain(dead, "nobody connected the account in time")) from None
+        finally:
+            self._question = None
+        self._show(RunState.RUNNING, dead)
         return self._decision
 
     def _show(self, state: RunState, because: Failure) -> None:
@@ -122,8 +170,8 @@ def _gave_up(last: Failure, call: Call) -> Failure:
     )
 
 
-def _nobody_decided(question: Failure) -> Failure:
-    return question.model_copy(update={"message": f"nobody decided in time: {question.message}"})
+def _in_vain(question: Failure, why: str) -> Failure:
+    return question.model_copy(update={"message": f"{why}: {question.message}"})
 
 
 def _run_failure(failure: Failure, decision: Decision | None = None) -> ApplicationError:
@@ -132,4 +180,9 @@ def _run_failure(failure: Failure, decision: Decision | None = None) -> Applicat
     return ApplicationError(failure.message, *details, type=_RUN_FAILURES[failure.verdict], non_retryable=True)
 
 
-_RUN_FAILURES = {Verdict.AGAIN: "GaveUp", Verdict.UNKNOWN: "OutcomeUnknown", Verdict.FINAL: "CallFailed"}
+_RUN_FAILURES = {
+    Verdict.AGAIN: "GaveUp",
+    Verdict.UNKNOWN: "OutcomeUnknown",
+    Verdict.FINAL: "CallFailed",
+    Verdict.RECONNECT: "NeedsReconnect",
+}

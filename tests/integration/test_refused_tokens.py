@@ -44,7 +44,7 @@ async def calls(sqlite_bench: Bench, endpoint: TokenEndpoint, token_server: Faul
     document = {"kind": "integration", "key": "api", "name": "API", "base_url": token_server.url, "auth": auth}
     await sqlite_bench.definitions.apply(load_text(json.dumps(document), "test.yaml"))
     await sqlite_bench.accounts.create("main", "api", {}, CLIENT)
-    return HttpActivities(ByAccount(sqlite_bench.resolver()), sqlite_bench.http)
+    return HttpActivities(ByAccount(sqlite_bench.resolver()), sqlite_bench.resolver(), sqlite_bench.http)
 
 
 def accepts(server: FaultServer, accepted: str) -> None:

@@ -19,18 +19,25 @@ from typing import NoReturn
 from unittest.mock import patch
 
 from pydantic import SecretStr
+from sqlalchemy import update
 from temporalio.worker import Worker
 
 from activities.http import HttpActivities
+from definitions.operation import HttpOperation
+from definitions.refs import CredentialRef
 from definitions.run import Decision
 from examples.externalsystems import serve
+from runtime.account_test import refresh_account
 from runtime.assembly import open_worker
 from runtime.exit import leave
+from runtime.profiles import bind
 from runtime.runs import RunError
 from runtime.settings import Settings
 from runtime.temporal_server import embedded_temporal
+from storage.schema import tokens
+from storage.tokens import end_token
 from tests.acceptance.crashing_worker import crashing_worker
-from tests.fixtures.tieline import Installation, installed
+from tests.fixtures.tieline import Installation, installed, secrets_of
 from tests.fixtures.waiting import until
 
 FOLDER = Path(__file__).parent / "histories"
@@ -139,6 +146,41 @@ async def cancelled_while_it_waited(tieline: Installation) -> str:
     return run_id
 
 
+async def parked_for_its_account(tieline: Installation) -> str:
+    run_id = await _waiting(tieline)
+    await _revive(tieline)
+    return run_id
+
+
+async def woken_in_vain_before(tieline: Installation) -> str:
+    run_id = await _waiting(tieline)
+    await bind(tieline.stores, (await tieline.runs.summary(run_id)).profile or "", "unheard-of", "giphy")
+
+    async def looked_again() -> bool:
+        steps = (await tieline.runs.show(run_id))[1]
+        return sum(step.what.startswith("waits for its account") for step in steps) == 2
+
+    await until(looked_again)
+    await _revive(tieline)
+    return run_id
+
+
+async def decided_while_parked(tieline: Installation) -> str:
+    run_id = await _waiting(tieline)
+    await tieline.runs.decide(run_id, Decision(action="skip", who="ann", why="recorded", value={"id": 1}))
+    return run_id
+
+
+async def nobody_connected(tieline: Installation) -> str:
+    return await _parked(tieline, park_for="1s")
+
+
+async def cancelled_while_parked(tieline: Installation) -> str:
+    run_id = await _waiting(tieline)
+    await tieline.runs.cancel(run_id)
+    return run_id
+
+
 async def lost_with_its_worker(tieline: Installation) -> str:
     run_id = await _lost(tieline, "POST")
     async with open_worker(tieline.stores, tieline.client):
@@ -197,7 +239,37 @@ SCENARIOS: tuple[Scenario, ...] = (
     cancelled_in_the_middle_of_its_call,
     cancelled_while_it_asked,
     cancelled_while_it_waited,
+    parked_for_its_account,
+    woken_in_vain_before,
+    decided_while_parked,
+    nobody_connected,
+    cancelled_while_parked,
 )
+
+
+async def _parked(tieline: Installation, park_for: str = "30d") -> str:
+    """Its account has no token, and cannot get one; through a profile of its own, as credentials are kept by it."""
+    stores, profile = tieline.stores, fresh()
+    await bind(stores, profile, "twitter", "twitter")
+    account = await stores.accounts.get("twitter")
+    async with stores.database.write() as connection:
+        await end_token(connection, account.id, "permanent_grant:invalid_grant")
+        await connection.execute(update(tokens).where(tokens.c.account_id == account.id).values(access_expires_at=0.0))
+    order = {"method": "POST", "path": "/2/tweets", "body": {"type": "json", "value": {"text": profile}}}
+    operation = HttpOperation.model_validate({**order, "park_for": park_for})
+    credential = CredentialRef(adapter="twitter", profile=profile)
+    return (await tieline.runs.start(operation, credential, await stores.definitions.integration("twitter"))).id
+
+
+async def _waiting(tieline: Installation) -> str:
+    run_id = await _parked(tieline)
+    await until(lambda: _is(tieline, run_id, "waiting_for_reconnect"))
+    return run_id
+
+
+async def _revive(tieline: Installation) -> None:
+    await tieline.stores.accounts.set_secrets("twitter", secrets_of("twitter"))
+    await refresh_account(tieline.stores, "twitter")
 
 
 def fresh() -> str:

@@ -16,6 +16,7 @@ from definitions.refs import CredentialRef
 from definitions.run import Call, Failure
 from net.client import GuardedClient
 from net.egress import EgressPolicy
+from storage.waiters import Waiter
 
 CANARY = "planted-93b1f0"
 
@@ -28,6 +29,16 @@ class BrokenCredentials:
 
     async def renew(self, credential: Credential) -> Credential:
         raise KeyError(CANARY)
+
+
+class Nowhere:
+    """No run is parked here."""
+
+    async def park(self, waiter: Waiter) -> bool:
+        raise AssertionError("no account is dead")
+
+
+NOWHERE = Nowhere()
 
 
 class SlowCredentials:
@@ -66,7 +77,7 @@ async def test_an_error_nobody_foresaw_is_told_by_its_class_alone(delivery: Deli
     http = GuardedClient(EgressPolicy())
 
     with pytest.raises(ApplicationError) as caught:
-        await ActivityEnvironment().run(HttpActivities(BrokenCredentials(), http).call, call(delivery))
+        await ActivityEnvironment().run(HttpActivities(BrokenCredentials(), NOWHERE, http).call, call(delivery))
     await http.aclose()
 
     told = Failure.model_validate(caught.value.details[0])
@@ -77,7 +88,7 @@ async def test_an_error_nobody_foresaw_is_told_by_its_class_alone(delivery: Deli
 
 async def stopped_while_it_asks_for_a_credential(delivery: Delivery, details: ActivityCancellationDetails) -> None:
     credentials, http, environment = SlowCredentials(), GuardedClient(EgressPolicy()), ActivityEnvironment()
-    task = asyncio.create_task(environment.run(HttpActivities(credentials, http).call, call(delivery)))
+    task = asyncio.create_task(environment.run(HttpActivities(credentials, NOWHERE, http).call, call(delivery)))
     await credentials.asked.wait()
     if details.worker_shutdown:
         environment.worker_shutdown()
@@ -127,7 +138,7 @@ async def test_an_unsafe_call_is_not_made_where_an_earlier_attempt_may_have_been
     asked = call(Delivery.UNSAFE).model_copy(update={"after_reset": doubt == "reset"})
 
     with pytest.raises(ApplicationError) as caught:
-        await environment.run(HttpActivities(BrokenCredentials(), http).call, asked)
+        await environment.run(HttpActivities(BrokenCredentials(), NOWHERE, http).call, asked)
     await http.aclose()
 
     assert (caught.value.type, caught.value.non_retryable) == ("OutcomeUnknown", True)

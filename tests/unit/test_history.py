@@ -55,8 +55,7 @@ async def repeated_after(error: Exception, converter: DataConverter) -> PendingA
 
 def run_in(state: str) -> RunSummary:
     now = datetime.now(UTC)
-    about = {"adapter": "flaky", "profile": "production", "definition": "flaky", "trigger": "cli"}
-    return RunSummary("run-1", "POST flaky/ok", state, **about, task_queue="q", started=now, closed=None)
+    return RunSummary("run-1", "POST flaky/ok", state, "flaky", "production", "flaky", "cli", "q", now, closed=None)
 
 
 async def told(state: str, steps: Sequence[Step]) -> list[str]:

@@ -1,0 +1,110 @@
+"""An account dies, and is well again: its state, the people who are told, and the runs that wait, in one transaction.
+
+The caller holds the lock of the account's token, as whoever registers a waiting run does: so a run either sees that
+the account is alive, or is woken.
+"""
+
+import uuid
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth.credential import OpenAccount
+from auth.errors import ClientRefused, NeedsReconnect
+from auth.refresh_plan import CLIENT_STOP
+from definitions.notification import Notification, NotificationKind
+from storage.accounts import ACTIVE, NEEDS_RECONNECT, Account, account_by_id, set_account_state, set_told_cause
+from storage.outbox import NOTIFICATION, new_row, post
+from storage.token_hosts import stop_client
+from storage.tokens import TokenRow
+from storage.waiters import wake_for_account
+
+
+async def died(connection: AsyncConnection, opened: OpenAccount, cause: str, told: NeedsReconnect, now: float) -> None:
+    """Only a person can help this account; of each cause, people are told once until it is well."""
+    await set_account_state(connection, opened.account.id, NEEDS_RECONNECT, cause)
+    if await set_told_cause(connection, opened.account.id, cause[:64]):
+        await notify(
+            connection,
+            Notification(
+                id=uuid.uuid4().hex,
+                kind=NotificationKind.NEEDS_RECONNECT,
+                account=opened.account.name,
+                integration=opened.integration.key,
+                cause=cause,
+                message=str(told),
+                next_step=told.action,
+                happened_at=datetime.fromtimestamp(now, UTC),
+            ),
+        )
+
+
+async def well_again(connection: AsyncConnection, account_id: str, now: float) -> None:
+    """A token came in force: whoever waited for one is woken, and who was told of the death is told of this, too."""
+    notification = uuid.uuid4().hex
+    told = await set_told_cause(connection, account_id, None)
+    woken = await wake_for_account(connection, account_id, "the account works again", notification if told else None)
+    if not told and not woken:
+        return
+    account = await account_by_id(connection, account_id)
+    if account is None:
+        return
+    if account.state != ACTIVE:
+        await set_account_state(connection, account_id, ACTIVE, None)
+    if told:
+        await notify(
+            connection,
+            Notification(
+                id=notification,
+                kind=NotificationKind.RECONNECTED,
+                account=account.name,
+                integration=account.integration,
+                message=f"account {account.name!r} works again",
+                happened_at=datetime.fromtimestamp(now, UTC),
+            ),
+        )
+
+
+async def client_refused(
+    connection: AsyncConnection, opened: OpenAccount, row: TokenRow, cause: str, told: ClientRefused
+) -> None:
+    """An OAuth client is refused, whose accounts are all left alone from now on: no news about each of them."""
+    if row.token_client is None or row.token_host is None:
+        return
+    if await stop_client(connection, row.token_client, row.token_host, cause, CLIENT_STOP):
+        await notify(
+            connection,
+            Notification(
+                id=uuid.uuid4().hex,
+                kind=NotificationKind.CLIENT_REFUSED,
+                account=opened.account.name,
+                integration=opened.integration.key,
+                cause=cause,
+                message=f"the token endpoint at {row.token_host} refuses an OAuth client, whose accounts are all left "
+                f"alone: {told}",
+                next_step=told.action,
+                happened_at=datetime.fromtimestamp(row.now, UTC),
+            ),
+        )
+
+
+async def refresh_token_ends(connection: AsyncConnection, account: Account, ends: float) -> None:
+    """Somebody must connect an account again before this instant."""
+    until = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+    await notify(
+        connection,
+        Notification(
+            id=uuid.uuid4().hex,
+            kind=NotificationKind.REFRESH_TOKEN_ENDS,
+            account=account.name,
+            integration=account.integration,
+            message=f"account {account.name!r}: its refresh token ends on {until}",
+            next_step=f"connect it again before: tieline accounts connect {account.name}",
+            happened_at=datetime.now(UTC),
+        ),
+    )
+
+
+async def notify(connection: AsyncConnection, notification: Notification) -> None:
+    """Have it sent when the transaction is committed."""
+    await post(connection, [new_row(notification.id, NOTIFICATION, notification.model_dump_json())])

@@ -1,0 +1,169 @@
+"""What the outbox holds is sent: signals to runs that wait, and notifications to people.
+
+Every worker does this, once a second, for the whole installation: a parcel is taken for a while by one of them, and
+deleted when it was sent. So each is sent at least once, whatever dies at which moment; a run that is woken twice goes
+on once.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from enum import Enum, auto
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from definitions.notification import Notification, NotificationKind
+from definitions.run import RunResult, Wake
+from runtime.notifiers import Notifier, NotifierFailed
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.outbox import NOTIFICATION, WAKE, Parcel, put_back, sent, something_due, take
+from storage.waiters import forget_waiters
+from workflows.run import RunWorkflow
+
+logger = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two looks at an outbox that was empty."""
+FORGET_EVERY = 3600.0
+SIGNALS_AT_ONCE = 50
+NOTIFICATIONS_AT_ONCE = 5
+TAKEN_FOR = 120.0
+"""Seconds for which nobody else takes what one has taken: longer than sending it may take."""
+NOTIFIED_WITHIN = 16
+"""Tries, the last ones an hour apart: half a day."""
+
+
+class Outcome(Enum):
+    """What became of one signal."""
+
+    REACHED = auto()
+    """The run has it."""
+    IN_VAIN = auto()
+    """The run has ended."""
+    FAILED = auto()
+    """To be tried again."""
+
+
+class Delivery:
+    """Sends what is due; one for each worker."""
+
+    def __init__(self, database: Database, client: Client, notifiers: Sequence[Notifier]) -> None:
+        self._database = database
+        self._client = client
+        self._notifiers = notifiers
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver until left; what is being sent then is sent again by somebody else."""
+        turns = ((self.wake, EVERY), (self.notify, EVERY), (self.forget, FORGET_EVERY))
+        tasks = [asyncio.create_task(_again_and_again(act, seconds)) for act, seconds in turns]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def wake(self) -> int:
+        """Signal some of the runs that are to be woken; returns how many were taken."""
+        parcels = await self._take(WAKE, SIGNALS_AT_ONCE)
+        if not parcels:
+            return 0
+        outcomes = await asyncio.gather(*(self._signal(parcel) for parcel in parcels))
+        ended = list(zip(parcels, outcomes, strict=True))
+        async with self._database.write() as connection:
+            await sent(connection, [parcel.id for parcel, outcome in ended if outcome is Outcome.REACHED])
+            in_vain = [parcel.id for parcel, outcome in ended if outcome is Outcome.IN_VAIN]
+            await sent(connection, in_vain, counted=False)
+            for parcel, outcome in ended:
+                if outcome is Outcome.FAILED:
+                    await put_back(connection, parcel.id, _backoff(parcel.failures, longest=60))
+        return len(parcels)
+
+    async def notify(self) -> int:
+        """Send some of the notifications that are due; returns how many were taken."""
+        parcels = await self._take(NOTIFICATION, NOTIFICATIONS_AT_ONCE)
+        await asyncio.gather(*(self._tell(parcel) for parcel in parcels))
+        return len(parcels)
+
+    async def forget(self) -> int:
+        """Delete the waits that are over without having been ended."""
+        async with self._database.write() as connection:
+            await forget_waiters(connection)
+        return 0
+
+    async def _take(self, kind: str, limit: int) -> Sequence[Parcel]:
+        async with self._database.read() as connection:
+            if not await something_due(connection, kind):
+                return ()
+        async with self._database.write() as connection:
+            return await take(connection, kind, seconds=TAKEN_FOR, limit=limit)
+
+    async def _signal(self, parcel: Parcel) -> Outcome:
+        content = json.loads(parcel.content)
+        run: WorkflowHandle[RunWorkflow, RunResult] = self._client.get_workflow_handle_for(
+            RunWorkflow.run, content["run"]
+        )
+        try:
+            await run.signal(RunWorkflow.wake, Wake(ticket=content["ticket"], because=content["because"]))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and "Namespace" not in error.message:
+                return Outcome.IN_VAIN
+            logger.warning("run %s could not be woken yet: Temporal answers %s", run.id, error.status.name.lower())
+            return Outcome.FAILED
+        return Outcome.REACHED
+
+    async def _tell(self, parcel: Parcel) -> None:
+        notification = _as_told(Notification.model_validate_json(parcel.content), parcel.woken)
+        waiting = [notifier for notifier in self._notifiers if notifier.name not in parcel.told]
+        outcomes = await asyncio.gather(*(notifier.tell(notification) for notifier in waiting), return_exceptions=True)
+        told = set(parcel.told)
+        for notifier, outcome in zip(waiting, outcomes, strict=True):
+            if outcome is None:
+                told.add(notifier.name)
+            elif isinstance(outcome, NotifierFailed):
+                logger.error("notification %s: %s", notification.id, outcome)
+            else:
+                logger.error("notification %s: notifier %s: %s", notification.id, notifier.name, type(outcome).__name__)
+        async with self._database.write() as connection:
+            if told >= {notifier.name for notifier in waiting}:
+                await sent(connection, [parcel.id])
+            elif parcel.failures < NOTIFIED_WITHIN:
+                await put_back(connection, parcel.id, _backoff(parcel.failures, longest=3600), told)
+            else:
+                logger.error("notification %s is given up: %s", notification.id, notification.message)
+                await sent(connection, [parcel.id])
+
+
+async def _again_and_again(act: Callable[[], Awaitable[int]], seconds: float) -> None:
+    """At once where there was something, else after a pause; a database that is away comes back."""
+    away = False
+    while True:
+        try:
+            busy = bool(await act())
+            away = False
+        except DatabaseUnavailable as error:
+            if not away:
+                logger.warning("nothing is delivered: %s", error)
+            busy, away = False, True
+        except Exception:
+            logger.exception("delivering ended in an error; it is tried again")
+            busy = False
+        if not busy:
+            await asyncio.sleep(seconds)
+
+
+def _backoff(failures: int, longest: float) -> float:
+    """Seconds."""
+    return float(min(2.0**failures, longest))
+
+
+def _as_told(notification: Notification, woken: int) -> Notification:
+    if notification.kind is not NotificationKind.RECONNECTED:
+        return notification
+    runs = "1 run that waited for it goes on" if woken == 1 else f"{woken} runs that waited for it go on"
+    return notification.model_copy(update={"runs_resumed": woken, "message": f"{notification.message}: {runs}"})

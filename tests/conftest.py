@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.consented",
     "tests.fixtures.parking",
     "tests.fixtures.shop",
+    "tests.fixtures.waiting_runs",
     "tests.fixtures.token_processes",
     "tests.fixtures.chromium",
     "tests.fixtures.collector",

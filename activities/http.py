@@ -118,6 +118,10 @@ class HttpActivities:
             return ticket if await self._parking.park(waiter) else None
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
+        except asyncio.CancelledError:
+            if not _run_goes_on(call):
+                raise
+            raise CallFailed(interrupted(call, Sent.NO)) from None
 
     async def make(self, call: Call, attempt: int = 1) -> CallResult:
         """The same outside of an activity.

@@ -11,9 +11,8 @@ import re
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from auth.authorization_request import LOOPBACK, authorization_url
+from auth.authorization_request import authorization_url
 from auth.callback import BadCallback, Callback, captured_from, check_issuer, read_callback
 from auth.connect_error import ConnectError, Fault, refused, refused_by_person, unfinished
 from auth.connected import Connected, connected
@@ -24,6 +23,7 @@ from auth.errors import CredentialError
 from auth.exchange import Accept, Accepted, Exchange, Refused
 from auth.external_account import Unidentified, external_id, look_around
 from auth.oauth2_sources import AuthorizationCode
+from auth.public_url import public_url
 from auth.redemption import UNBUILDABLE
 from auth.refusal import of_unbuildable
 from auth.resolver import CredentialResolver
@@ -59,6 +59,7 @@ SECONDS = 600.0
 ANSWER_SECONDS = 120.0
 """From the code to its outcome, at most: a process that is silent for longer was ended."""
 CONNECTED = "connected"
+EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Invitation:
 
     id: str
     link: str = field(repr=False)
+    redirect_uri: str
     expires_at: float
 
 
@@ -82,11 +84,13 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How an attempt stands. `outcome`: None while it is open, `connected`, or a `Fault`."""
+    """How an attempt stands. `outcome`: None while it is open, `connected`, `expired`, or a `Fault`."""
 
+    account_id: str
     outcome: str | None
     told: str | None
-    expired: bool
+    """None also when nobody came: there was nobody to tell it to."""
+    expires_at: float
 
 
 class Connector:
@@ -109,14 +113,12 @@ class Connector:
 
         Raises:
             ConnectError: the account is not connected by consent. CredentialError: there is none.
+            ValueError: `base_url` is no address that may be sent back to.
         """
         opened = await self._resolver.open(account)
         if not opened.integration.by_consent:
             raise refused(Fault.NOT_BY_CONSENT, account)
-        parts = urlsplit(base_url)
-        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-            raise ValueError("the address that providers send browsers back to must begin with https://")
-        ticket, attempt_id, base = secrets.token_urlsafe(32), uuid.uuid4().hex, base_url.rstrip("/")
+        ticket, attempt_id, base = secrets.token_urlsafe(32), uuid.uuid4().hex, public_url(base_url)
         async with self._database.write() as connection:
             for account_id, old in await forget_attempts(connection):
                 await self._vault.delete(connection, TABLE, account_id, old)
@@ -130,7 +132,7 @@ class Connector:
                 seconds=SECONDS,
             )
         LIVE_SECRETS.add(ticket)
-        return Invitation(attempt_id, f"{base}{START_PATH}{ticket}", attempt.expires_at)
+        return Invitation(attempt_id, f"{base}{START_PATH}{ticket}", attempt.redirect_uri, attempt.expires_at)
 
     async def start(self, ticket: str, browser_key: str | None) -> Departure:
         """Follow a link; `browser_key` is what the browser's cookie holds from before, if it has one.
@@ -205,13 +207,14 @@ class Connector:
         await self._close(attempt, CONNECTED, made.told)
         return made
 
-    async def progress(self, attempt_id: str) -> Progress:
-        """How an attempt stands, for whoever waits for it."""
+    async def progress(self, attempt_id: str) -> Progress | None:
+        """How an attempt stands, for whoever waits for it; None of one that is not known any more."""
         async with self._database.read() as connection:
             attempt = await read_attempt(connection, attempt_id)
         if attempt is None:
-            return Progress(None, None, expired=True)
-        return Progress(attempt.outcome, attempt.told, attempt.expired)
+            return None
+        outcome = attempt.outcome or (EXPIRED if attempt.expired else None)
+        return Progress(attempt.account_id, outcome, attempt.told, attempt.expires_at)
 
     async def _take(self, state: str, browser_key: str | None) -> tuple[Attempt, str | None]:
         """The attempt that expects this state, and its code verifier; neither is there a second time."""

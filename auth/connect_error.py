@@ -92,6 +92,11 @@ def unfinished(account: str) -> str:
     )
 
 
+def nobody_came(account: str) -> str:
+    """What is told when an attempt has expired."""
+    return f"account {account}: nobody consented in time. Next step: tieline accounts connect {account}"
+
+
 _KNOWN = {
     "access_denied",
     "consent_required",

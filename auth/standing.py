@@ -13,7 +13,15 @@ from auth.credential import OpenAccount
 from auth.errors import ClientRefused, NeedsReconnect
 from auth.refresh_plan import CLIENT_STOP
 from definitions.notification import Notification, NotificationKind
-from storage.accounts import ACTIVE, NEEDS_RECONNECT, Account, account_by_id, set_account_state, set_told_cause
+from storage.accounts import (
+    ACTIVE,
+    DISCONNECTED,
+    NEEDS_RECONNECT,
+    Account,
+    account_by_id,
+    set_account_state,
+    set_told_cause,
+)
 from storage.outbox import NOTIFICATION, new_row, post
 from storage.token_hosts import stop_client
 from storage.tokens import TokenRow
@@ -41,14 +49,12 @@ async def died(connection: AsyncConnection, opened: OpenAccount, cause: str, tol
 
 async def well_again(connection: AsyncConnection, account_id: str, now: float) -> None:
     """A token came in force: whoever waited for one is woken, and who was told of the death is told of this, too."""
+    account = await account_by_id(connection, account_id)
+    if account is None or account.state == DISCONNECTED:  # a late answer does not undo what somebody wanted
+        return
     notification = uuid.uuid4().hex
     told = await set_told_cause(connection, account_id, None)
-    woken = await wake_for_account(connection, account_id, "the account works again", notification if told else None)
-    if not told and not woken:
-        return
-    account = await account_by_id(connection, account_id)
-    if account is None:
-        return
+    await wake_for_account(connection, account_id, "the account works again", notification if told else None)
     if account.state != ACTIVE:
         await set_account_state(connection, account_id, ACTIVE, None)
     if told:

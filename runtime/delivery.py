@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import Enum, auto
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -33,8 +34,10 @@ SIGNALS_AT_ONCE = 50
 NOTIFICATIONS_AT_ONCE = 5
 TAKEN_FOR = 120.0
 """Seconds for which nobody else takes what one has taken: longer than sending it may take."""
-NOTIFIED_WITHIN = 16
+NOTIFIED_WITHIN = 23
 """Tries, the last ones an hour apart: half a day."""
+ENDS_WITHIN = 5.0
+"""Seconds in which a worker that stops finishes what it is sending; else that is sent once more by another."""
 
 
 class Outcome(Enum):
@@ -58,12 +61,15 @@ class Delivery:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Deliver until left; what is being sent then is sent again by somebody else."""
+        """Deliver until left; what is being sent then is finished."""
         turns = ((self.wake, EVERY), (self.notify, EVERY), (self.forget, FORGET_EVERY))
-        tasks = [asyncio.create_task(_again_and_again(act, seconds)) for act, seconds in turns]
+        stopping = asyncio.Event()
+        tasks = [asyncio.create_task(_again_and_again(act, seconds, stopping)) for act, seconds in turns]
         try:
             yield
         finally:
+            stopping.set()
+            await asyncio.wait(tasks, timeout=ENDS_WITHIN)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -108,14 +114,34 @@ class Delivery:
         run: WorkflowHandle[RunWorkflow, RunResult] = self._client.get_workflow_handle_for(
             RunWorkflow.run, content["run"]
         )
+        wake = Wake(ticket=content["ticket"], because=content["because"])
         try:
-            await run.signal(RunWorkflow.wake, Wake(ticket=content["ticket"], because=content["because"]))
+            try:
+                await run.signal(RunWorkflow.wake, wake)
+            except RPCError as error:
+                if not _is_gone(error):
+                    raise
+                return Outcome.REACHED if await self._had_it(run, wake) else Outcome.IN_VAIN
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and "Namespace" not in error.message:
-                return Outcome.IN_VAIN
             logger.warning("run %s could not be woken yet: Temporal answers %s", run.id, error.status.name.lower())
             return Outcome.FAILED
+        except Exception:  # the others that were taken with it are none the worse for it
+            logger.exception("run %s could not be woken yet", run.id)
+            return Outcome.FAILED
         return Outcome.REACHED
+
+    async def _had_it(self, run: WorkflowHandle[RunWorkflow, RunResult], wake: Wake) -> bool:
+        """Whether a run that has ended was woken by this very signal: who sent it did not live to note it."""
+        try:
+            async for event in run.fetch_history_events():
+                if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                    arguments = event.workflow_execution_signaled_event_attributes.input.payloads
+                    if wake in await self._client.data_converter.decode(arguments, [Wake]):
+                        return True
+        except RPCError as error:
+            if not _is_gone(error):
+                raise
+        return False
 
     async def _tell(self, parcel: Parcel) -> None:
         notification = _as_told(Notification.model_validate_json(parcel.content), parcel.woken)
@@ -139,10 +165,15 @@ class Delivery:
                 await sent(connection, [parcel.id])
 
 
-async def _again_and_again(act: Callable[[], Awaitable[int]], seconds: float) -> None:
+def _is_gone(error: RPCError) -> bool:
+    """Whether the run has ended, or its retention has passed: not that of a namespace that is not there yet."""
+    return error.status is RPCStatusCode.NOT_FOUND and "Namespace" not in error.message
+
+
+async def _again_and_again(act: Callable[[], Awaitable[int]], seconds: float, stopping: asyncio.Event) -> None:
     """At once where there was something, else after a pause; a database that is away comes back."""
     away = False
-    while True:
+    while not stopping.is_set():
         try:
             busy = bool(await act())
             away = False
@@ -154,12 +185,13 @@ async def _again_and_again(act: Callable[[], Awaitable[int]], seconds: float) ->
             logger.exception("delivering ended in an error; it is tried again")
             busy = False
         if not busy:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), seconds)
 
 
 def _backoff(failures: int, longest: float) -> float:
-    """Seconds."""
-    return float(min(2.0**failures, longest))
+    """Seconds. A power that is too large to be a number is never asked for, however long something fails."""
+    return float(min(2.0 ** min(failures, 16), longest))
 
 
 def _as_told(notification: Notification, woken: int) -> Notification:

@@ -30,6 +30,7 @@ async def account_findings(stores: Stores) -> AsyncIterator[Finding]:
 async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
     """How many runs wait for which account."""
     waiting = 0
+    total = await runs.count(RunFilter(state=RunState.WAITING_FOR_RECONNECT))
     for account in await stores.accounts.list():
         if account.state == ACTIVE:
             continue
@@ -38,7 +39,10 @@ async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
             waiting += count
             told = f"{count} wait for account {account.name}" if count > 1 else f"1 waits for account {account.name}"
             yield Finding("runs", State.WRONG, told, await _remedy(stores, account))
-    if not waiting:
+    if total > waiting:
+        told = f"{total - waiting} that waited for an account are woken, as soon as a token and a worker are there"
+        yield Finding("runs", State.NOTE, told, "tieline runs list --state waiting_for_reconnect")
+    if not total:
         yield Finding("runs", State.OK, "none waits for an account")
 
 

@@ -1,7 +1,7 @@
 """Connected accounts as rows; their secrets are vault records.
 
-Who changes several things locks them in one order, so that no two wait for each other: the row of the token, the row of
-the account, the records of the vault.
+Who changes several things locks them in one order, so that no two wait for each other: profiles, bindings of subjects,
+the row of the token, the row of the account, runs that wait, the records of the vault.
 """
 
 import json
@@ -157,6 +157,7 @@ async def set_told_cause(connection: AsyncConnection, account_id: str, cause: st
 async def lock_account(connection: AsyncConnection, account_id: str) -> bool:
     """Let nobody else change the account or bind a subject to it until the transaction ends; False if it is gone."""
     for query in (
+        select(subject_bindings.c.subject).where(subject_bindings.c.account_id == account_id),
         select(tokens.c.account_id).where(tokens.c.account_id == account_id),
         select(accounts.c.id).where(accounts.c.id == account_id),
     ):

@@ -33,12 +33,12 @@ async def account_of_subject(connection: AsyncConnection, profile: str, adapter:
 
 
 async def hold_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str | None) -> None:
-    """Let nobody change a subject's binding until the transaction ends."""
+    """Let nobody change a subject's binding until the transaction ends; see `DefinitionStore.hold`."""
     if subject is None or not _fits(subject):
         return
     key = (subject_bindings.c.profile, subject_bindings.c.adapter, subject_bindings.c.subject)
     wanted = [column == value for column, value in zip(key, (profile, adapter, subject), strict=True)]
-    await connection.execute(select(subject_bindings.c.account_id).where(*wanted).with_for_update(read=True))
+    await connection.execute(select(subject_bindings.c.account_id).where(*wanted).with_for_update())
 
 
 async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str, account_id: str) -> None:

@@ -117,9 +117,12 @@ class DefinitionStore:
         return self.model_of(kind, row.version, row.document)
 
     async def hold(self, connection: AsyncConnection, kind: Kind, key: str) -> None:
-        """Let nobody put another version of a document into force until the transaction ends."""
+        """Let nobody put another version of a document into force until the transaction ends.
+
+        Not by a lock that is shared: whoever wants to change the document would wait for as long as others keep coming.
+        """
         query = select(definitions.c.version).where(definitions.c.kind == kind, definitions.c.key == key)
-        await connection.execute(query.with_for_update(read=True))
+        await connection.execute(query.with_for_update())
 
     def model_of(self, kind: str, version: str, document: str) -> Integration | Profile:
         """The model of a stored version, parsed once. Raises UnreadableDefinition."""

@@ -13,6 +13,10 @@ from storage.database import db_now
 from storage.outbox import WAKE, new_row, post
 from storage.schema import waiters
 
+SLACK = 86400.0
+"""Seconds: Temporal's clock is another one, and a run begins to wait after it was registered, later still where the
+worker that registered it was killed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
@@ -61,7 +65,7 @@ async def wake_for_subject(connection: AsyncConnection, profile: str, adapter: s
 
 async def forget_waiters(connection: AsyncConnection) -> int:
     """Delete those that waited as long as they may; returns how many. Their runs have ended."""
-    return (await connection.execute(delete(waiters).where(waiters.c.until < db_now()))).rowcount
+    return (await connection.execute(delete(waiters).where(waiters.c.until < db_now() - literal(SLACK)))).rowcount
 
 
 async def _wake(connection: AsyncConnection, which: ColumnElement[bool], because: str, notification: str | None) -> int:

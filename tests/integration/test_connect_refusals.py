@@ -38,6 +38,7 @@ async def test_a_denied_consent_leaves_the_account_and_asks_for_no_token(connect
     query = await browser.go(invitation)
     assert await refused(connecting, query, browser.cookie) is Fault.DENIED
     progress = await connecting.connector.progress(invitation.id)
+    assert progress is not None
     assert progress.outcome == "denied"
     assert "tieline accounts connect main" in (progress.told or "")
     assert (await connecting.bench.account(opened)).state == NOT_CONNECTED
@@ -90,7 +91,9 @@ async def test_an_answer_from_another_browser_is_refused_noted_and_used_up(
         assert await refused(connecting, query, cookie) is Fault.FOREIGN_BROWSER
     assert await refused(connecting, query, browser.cookie) is Fault.UNKNOWN_STATE
     assert f"a callback of connect attempt {invitation.id} came from another browser" in caplog.text
-    assert (await connecting.connector.progress(invitation.id)).told is None
+    progress = await connecting.connector.progress(invitation.id)
+    assert progress is not None
+    assert progress.told is None
     assert connecting.server.token_requests == []
 
 

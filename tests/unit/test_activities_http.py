@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.http import HttpActivities
 from auth.credential import Credential
+from auth.errors import NeedsReconnect
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Call, Failure
@@ -54,6 +55,24 @@ class SlowCredentials:
 
     async def renew(self, credential: Credential) -> Credential:
         raise AssertionError("nothing was refused")
+
+
+class DeadCredentials:
+    """Of an account that is dead, whose run is being registered for ever."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def resolve(self, ref: CredentialRef) -> Credential:
+        raise NeedsReconnect("account 'main' is dead", action="connect it again", account="main")
+
+    async def renew(self, credential: Credential) -> Credential:
+        raise AssertionError("nothing was refused")
+
+    async def park(self, waiter: Waiter) -> bool:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
 
 
 def call(delivery: Delivery) -> Call:
@@ -103,6 +122,21 @@ async def stopped_while_it_asks_for_a_credential(delivery: Delivery, details: Ac
 async def test_a_worker_that_stops_before_anything_was_sent_leaves_the_call_to_another(delivery: Delivery) -> None:
     with pytest.raises(ApplicationError) as caught:
         await stopped_while_it_asks_for_a_credential(delivery, ActivityCancellationDetails(worker_shutdown=True))
+
+    assert Failure.model_validate(caught.value.details[0]).category == "worker_stopped"
+    assert (caught.value.type, caught.value.non_retryable) == ("NotPerformed", False)
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+async def test_a_worker_that_stops_while_it_registers_a_run_leaves_the_call_to_another(delivery: Delivery) -> None:
+    dead, http, environment = DeadCredentials(), GuardedClient(EgressPolicy()), ActivityEnvironment()
+    task = asyncio.create_task(environment.run(HttpActivities(dead, dead, http).call, call(delivery)))
+    await dead.asked.wait()
+    environment.worker_shutdown()
+    environment.cancel(ActivityCancellationDetails(worker_shutdown=True))
+    with pytest.raises(ApplicationError) as caught:
+        await task
+    await http.aclose()
 
     assert Failure.model_validate(caught.value.details[0]).category == "worker_stopped"
     assert (caught.value.type, caught.value.non_retryable) == ("NotPerformed", False)

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
 from activities.scrubbing import scrub_text
-from auth.errors import CredentialError, NeedsReconnect
+from auth.errors import ClientRefused, CredentialError, NeedsReconnect
 from definitions.operation import Delivery
 from definitions.run import Actor, Call, Failure, Verdict
 from net.errors import NetError, Sent
@@ -102,7 +102,7 @@ def without_credential(call: Call, error: CredentialError) -> Failure:
 
 
 def _what_helps(error: CredentialError) -> Verdict:
-    if isinstance(error, NeedsReconnect):
+    if isinstance(error, NeedsReconnect | ClientRefused):
         return Verdict.RECONNECT
     return Verdict.AGAIN if error.retryable else Verdict.FINAL
 

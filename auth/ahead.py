@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from auth.errors import ClientRefused, CredentialError, HostClosed, NeedsReconnect, TokenUnavailable
-from auth.refresh_plan import CLIENT_STOP, Ahead, shut_for
+from auth.refresh_plan import Ahead, shut_for
 from storage.database import Database
 from storage.due_tokens import DueToken, postpone_token, still_due
 from storage.errors import DatabaseUnavailable
@@ -25,7 +25,6 @@ from storage.token_hosts import (
     host_answered,
     host_failed,
     shut_host,
-    stop_client,
 )
 
 logger = logging.getLogger(__name__)
@@ -202,7 +201,7 @@ class Run:
 
     async def _refused_for_good(self, lane: Lane, row: DueToken, error: CredentialError) -> Outcome:
         if isinstance(error, ClientRefused):
-            await self._stop(row, error)
+            self._stopped.add(row.client or "")
             return Outcome.FAILED
         logger.warning("%s", error, extra={"account": error.account})
         if isinstance(error, NeedsReconnect):
@@ -242,20 +241,6 @@ class Run:
                 await host_answered(connection, lane.host)
             if accepted is not None:
                 await client_accepted(connection, accepted)
-
-    async def _stop(self, row: DueToken, error: ClientRefused) -> None:
-        if row.client is None or row.host is None:
-            return
-        self._stopped.add(row.client)
-        async with self._database.write() as connection:
-            new = await stop_client(connection, row.client, row.host, error.code, CLIENT_STOP)
-        if new:
-            logger.error(
-                "token endpoint at %s refuses an OAuth client: all its accounts are left alone, none is changed; "
-                "%s. Next step: %s",
-                *(row.host, error, error.action),
-                extra={"account": error.account},
-            )
 
     async def _postpone(self, row: DueToken, seconds: float | None) -> None:
         async with self._database.write() as connection:

@@ -10,17 +10,21 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
-from auth.errors import NeedsReconnect
+from auth.errors import ClientRefused, NeedsReconnect
+from auth.refresh_plan import CLIENT_STOP
 from definitions.notification import Notification, NotificationKind
 from storage.accounts import (
     ACTIVE,
     DISCONNECTED,
     NEEDS_RECONNECT,
+    Account,
     account_by_id,
     set_account_state,
     set_told_cause,
 )
 from storage.outbox import NOTIFICATION, new_row, post
+from storage.token_hosts import stop_client
+from storage.tokens import TokenRow
 from storage.waiters import wake_for_account
 
 
@@ -65,6 +69,46 @@ async def well_again(connection: AsyncConnection, account_id: str, now: float) -
                 happened_at=datetime.fromtimestamp(now, UTC),
             ),
         )
+
+
+async def client_refused(
+    connection: AsyncConnection, opened: OpenAccount, row: TokenRow, cause: str, told: ClientRefused
+) -> None:
+    """An OAuth client is refused, whose accounts are all left alone from now on: no news about each of them."""
+    if row.token_client is None or row.token_host is None:
+        return
+    if await stop_client(connection, row.token_client, row.token_host, cause, CLIENT_STOP):
+        await notify(
+            connection,
+            Notification(
+                id=uuid.uuid4().hex,
+                kind=NotificationKind.CLIENT_REFUSED,
+                account=opened.account.name,
+                integration=opened.integration.key,
+                cause=cause,
+                message=f"the token endpoint at {row.token_host} refuses an OAuth client, whose accounts are all left "
+                f"alone: {told}",
+                next_step=told.action,
+                happened_at=datetime.fromtimestamp(row.now, UTC),
+            ),
+        )
+
+
+async def refresh_token_ends(connection: AsyncConnection, account: Account, ends: float) -> None:
+    """Somebody must connect an account again before this instant."""
+    until = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+    await notify(
+        connection,
+        Notification(
+            id=uuid.uuid4().hex,
+            kind=NotificationKind.REFRESH_TOKEN_ENDS,
+            account=account.name,
+            integration=account.integration,
+            message=f"account {account.name!r}: its refresh token ends on {until}",
+            next_step=f"connect it again before: tieline accounts connect {account.name}",
+            happened_at=datetime.now(UTC),
+        ),
+    )
 
 
 async def notify(connection: AsyncConnection, notification: Notification) -> None:

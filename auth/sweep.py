@@ -1,16 +1,13 @@
 """What the sweep finds to do: due tokens in batches, and refresh tokens that end soon."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
+from auth.standing import refresh_token_ends
 from storage.accounts import account_by_id
 from storage.database import Database
 from storage.due_tokens import DueToken, due_tokens, take_warnings
 from storage.token_hosts import Closed, closed
-
-logger = logging.getLogger(__name__)
 
 PER_PAGE = 400
 PER_HOST = 100
@@ -43,18 +40,12 @@ class DueAccounts:
         return batches(found[:PER_PAGE])
 
     async def warn(self) -> int:
-        """Log, once each, which refresh tokens end within a week, and which within a day."""
+        """Have people told, once each, which refresh tokens end within a week, and which within a day."""
         async with self._database.write() as connection:
             taken = await take_warnings(connection)
-            names = [(await account_by_id(connection, each.account_id), each.refresh_expires_at) for each in taken]
-        for account, ends in names:
-            if account is not None:
-                logger.warning(
-                    "account %r: its refresh token ends on %s: connect it again before",
-                    account.name,
-                    f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC",
-                    extra={"account": account.name},
-                )
+            for each in taken:
+                if account := await account_by_id(connection, each.account_id):
+                    await refresh_token_ends(connection, account, each.refresh_expires_at)
         return len(taken)
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
+from auth.errors import ClientRefused, NeedsReconnect
 from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, warn_at
-from auth.refusal import Refusal, is_lasting, needs_reconnect
-from auth.standing import died, well_again
+from auth.refusal import Refusal, credential_error, is_lasting, needs_reconnect
+from auth.standing import client_refused, died, well_again
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
@@ -123,9 +124,11 @@ class TokenStore:
     async def is_dead(self, connection: AsyncConnection, account_id: str, basis: str) -> bool:
         """Whether only a person can bring a token. Nobody changes that until the transaction ends."""
         row = await lock_token(connection, account_id)
-        if row is None or row.state == ACTIVE:
+        if row is None:
             return False
-        return await self._refused(connection, row) in (None, basis)
+        changed = (await self._refused(connection, row)) not in (None, basis)
+        standing = Seen(row, None, basis, changed).standing
+        return not standing.alive or standing.refused_until > standing.now
 
     async def place(self, account_id: str, host: str, client: str) -> None:
         """Note where the token of a due account is to be asked for."""
@@ -316,8 +319,6 @@ class TokenStore:
             await self._vault.delete(connection, TABLE, account_id, PENDING)
             return False
         dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
-        if dead:
-            await died(connection, opened, refusal.code, needs_reconnect(refusal.code, opened), row.now)
         # What is refused for good has an instant before which nobody asks again.
         on_demand = _on_demand_only(row, opened) and not (refusal.in_doubt or lasting)
         await record_failure(
@@ -329,6 +330,11 @@ class TokenStore:
             dead=dead,
             in_doubt=refusal.in_doubt,
         )
+        told = credential_error(refusal, opened)
+        if isinstance(told, NeedsReconnect):
+            await died(connection, opened, refusal.code, told, row.now)
+        elif isinstance(told, ClientRefused):
+            await client_refused(connection, opened, row, refusal.code, told)
         if dead or lasting:
             await self._vault.put(connection, TABLE, account_id, REFUSED, claim.fence, claim.seen.basis.encode())
         await self._keep_what_came(connection, claim, row, refusal)

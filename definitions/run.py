@@ -65,7 +65,8 @@ class Verdict(StrEnum):
     FINAL = "final"
     """Sending the same again cannot help."""
     RECONNECT = "reconnect"
-    """Nothing was sent, because the account is dead: a person brings it back, and the same call is made."""
+    """Nothing was sent, because the account, or its OAuth client, is refused: a person mends it, and the same call is
+    made."""
 
 
 class Actor(StrEnum):

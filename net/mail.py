@@ -61,22 +61,23 @@ class Mailer:
         Raises:
             MailError: nobody gets it. Only a connection that was lost, or late, leaves that open.
         """
-        smtp: SMTP | None = None
+        tls = _tls(self.server)
         try:
-            async with asyncio.timeout(self._deadline):
-                smtp = _session(self.server, await self._connection())
-                await _begin(smtp, self.server)
-                refused, _ = await smtp.sendmail(sender, recipients, message)
-            await _farewell(smtp)
+            with contextlib.ExitStack() as stack:
+                async with asyncio.timeout(self._deadline):
+                    connection = await self._connection()
+                    stack.callback(_hang_up, connection)
+                    smtp = _session(self.server, connection, tls)
+                    stack.callback(smtp.close)
+                    await _begin(smtp, self.server)
+                    refused, _ = await smtp.sendmail(sender, recipients, message)
+                await _farewell(smtp)
         except NetError as error:
             raise MailError("unreachable", f"{self.server}: {error}") from None
         except TimeoutError:
             raise MailError("unreachable", f"{self.server}: not done within {self._deadline:g} s") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _mail_error(self.server, error) from None
-        finally:
-            if smtp is not None:
-                _hang_up(smtp)
         return [f"{address}: {_said(reply.code, reply.message)}" for address, reply in refused.items()]
 
     def close(self) -> None:
@@ -111,14 +112,21 @@ async def _dial(address: IPAddress, port: int) -> socket.socket:
     return connection
 
 
-def _session(server: MailServer, connection: socket.socket) -> SMTP:
+def _tls(server: MailServer) -> ssl.SSLContext | None:
+    try:
+        return None if server.protection == "none" else ssl_context(None)
+    except NetError as error:
+        raise MailError("tls_failed", f"{server}: {error}") from None
+
+
+def _session(server: MailServer, connection: socket.socket, tls: ssl.SSLContext | None) -> SMTP:
     return SMTP(
         hostname=server.host,
         sock=connection,
         local_hostname=_own_name(connection),
         use_tls=server.protection == "tls",
         start_tls=False,  # done by hand, so that its failures can be told apart
-        tls_context=None if server.protection == "none" else ssl_context(None),
+        tls_context=tls,
         timeout=None,
     )
 
@@ -150,12 +158,10 @@ async def _farewell(smtp: SMTP) -> None:
             await smtp.quit()
 
 
-def _hang_up(smtp: SMTP) -> None:
-    """At once: TLS would wait for a server that says nothing any more."""
-    transport = smtp.transport
-    smtp.close()
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+def _hang_up(connection: socket.socket) -> None:
+    """At once, whatever the session is waiting for: TLS by itself would wait half a minute for a server that hangs."""
+    with contextlib.suppress(OSError):  # it was closed in good order
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _mail_error(server: MailServer, error: Exception) -> MailError:

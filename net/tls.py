@@ -14,10 +14,11 @@ def ssl_context(options: TlsOptions | None) -> ssl.SSLContext:
     """A verifying client context of at least TLS 1.2, over the system's certificate authorities or the given ones.
 
     Raises:
-        NetError: `invalid_request`: a certificate or key cannot be read, or they do not belong together.
+        NetError: `invalid_request`: a certificate or key cannot be read, or they do not belong together; `tls_failed`:
+            the system's authorities cannot be read.
     """
     if options is None or options.ca_pem is None:
-        context = httpcore2.default_ssl_context()
+        context = _of_the_system()
     else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         _trust(context, options.ca_pem)
@@ -25,6 +26,14 @@ def ssl_context(options: TlsOptions | None) -> ssl.SSLContext:
     if options is not None and options.client_certificate_pem is not None:
         _identify(context, options.client_certificate_pem, options.client_key_pem or b"")
     return context
+
+
+def _of_the_system() -> ssl.SSLContext:
+    try:
+        return httpcore2.default_ssl_context()
+    except OSError:
+        fault = "the authorities that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
+        raise NetError("tls_failed", fault) from None
 
 
 def _trust(context: ssl.SSLContext, pem: str) -> None:

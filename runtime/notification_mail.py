@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -52,7 +52,7 @@ def _body(notification: Notification) -> str:
         "Integration": notification.integration,
         "Cause": notification.cause,
         "Runs resumed": notification.runs_resumed,
-        "Time": notification.happened_at.isoformat(sep=" ", timespec="seconds"),
+        "Time": f"{notification.happened_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
         "Notification": notification.id,
     }
     lines = [one_line(notification.message), ""]

@@ -180,7 +180,7 @@ async def open_notifiers(settings: Settings) -> AsyncIterator[Sequence[Notifier]
         server = mail_server(settings)
         if server is not None and settings.notify_email_from:
             LIVE_SECRETS.add(server.password or "")
-            mailer = Mailer(server, _policy(settings, server.host, server.port))
+            mailer = Mailer(server, egress_policy(settings, server.host, server.port))
             stack.callback(mailer.close)
             found.append(EmailNotifier(mailer, settings.notify_email_from, settings.notify_email_to))
         yield found
@@ -197,6 +197,11 @@ def destinations(settings: Settings) -> dict[str, str]:
     return found
 
 
+def egress_policy(settings: Settings, host: str, port: int) -> EgressPolicy:
+    """What was configured may be reached, exactly; the operator's rules say where else its name may lead."""
+    return EgressPolicy([exactly(host, port), *map(AllowRule.parse, settings.egress_allow)])
+
+
 def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:
     """The value of `webhook-signature` (Standard Webhooks 1.0, symmetric)."""
     signed = f"{id}.{timestamp}.".encode() + body
@@ -210,7 +215,7 @@ async def _webhook(settings: Settings, url: str) -> AsyncIterator[WebhookNotifie
     text = secret.get_secret_value()
     for each in (text, text.removeprefix(SECRET_PREFIX), url, *_secrets_of(target.path)):
         LIVE_SECRETS.add(each)
-    http = GuardedClient(_policy(settings, target.host, target.port), proxy=settings.proxy)
+    http = GuardedClient(egress_policy(settings, target.host, target.port), proxy=settings.proxy)
     try:
         yield WebhookNotifier(http, url, webhook_key(secret))
     finally:
@@ -222,11 +227,6 @@ def _secrets_of(path: str) -> list[str]:
     path, _, query = path.partition("?")
     parts = [*path.split("/"), *(value for _, value in parse_qsl(query))]
     return [part for part in parts if len(part) >= LONG_PART]
-
-
-def _policy(settings: Settings, host: str, port: int) -> EgressPolicy:
-    """What was configured may be reached, exactly; the operator's rules say where else its name may lead."""
-    return EgressPolicy([exactly(host, port), *map(AllowRule.parse, settings.egress_allow)])
 
 
 def _clean(notification: Notification) -> Notification:

@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -21,11 +22,11 @@ def tieline(tmp_path: Path) -> Tieline:
     return Tieline(tmp_path / "data", {"TIELINE_DATA_DIR": str(tmp_path / "data")})
 
 
-def webhook_to(server: FaultServer) -> dict[str, str]:
+def webhook_to(server: FaultServer) -> dict[str, Any]:
     return {"notify_webhook_url": f"{server.url}/hook?key=hunter2", "notify_webhook_secret": SECRET}
 
 
-def email_to(host: MailHost) -> dict[str, str]:
+def email_to(host: MailHost) -> dict[str, Any]:
     return {
         "notify_email_to": "ops@example.com",
         "notify_email_from": "tieline@example.com",
@@ -98,7 +99,7 @@ async def test_settings_that_are_half_made_are_refused(tieline: Tieline) -> None
     ],
     ids=["none", "webhook", "email"],
 )
-async def test_the_doctor_tells_who_is_told(tieline: Tieline, settings: dict[str, str], message: str) -> None:
+async def test_the_doctor_tells_who_is_told(tieline: Tieline, settings: dict[str, Any], message: str) -> None:
     found = json.loads((await tieline("doctor", "-o", "json", **settings)).output)
     assert [each for each in found if each["subject"] == "notifications"] == [
         {"subject": "notifications", "state": "ok", "message": message, "suggested_action": None}

@@ -5,6 +5,7 @@ import datetime
 import socket
 import ssl
 import warnings
+from pathlib import Path
 
 import pytest
 import trustme
@@ -198,6 +199,20 @@ async def test_certificates_that_cannot_be_read_are_refused_before_anything_is_s
     assert ": tls" in str(refused)
     assert "canary" not in str(refused)
     assert tls_server.connections == 0
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "damaged"])
+async def test_authorities_of_the_system_that_cannot_be_read_are_told_as_that(
+    tls_server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_text(content, encoding="ascii")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    async with calling() as client:
+        refused = await refusal(client, tls_server, None)
+    assert refused.code == "tls_failed"
+    assert str(refused).endswith(": the authorities that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read")
 
 
 async def test_a_key_that_belongs_to_another_certificate_is_refused(

@@ -3,10 +3,12 @@ and none of them later than the deadline."""
 
 import asyncio
 import base64
+import contextlib
 import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import trustme
 
@@ -91,6 +93,28 @@ async def test_a_certificate_that_is_not_right_is_refused_before_the_password(
     )
     assert reason in str(failed)
     assert (host.taken, host.logins) == ([], [])
+
+
+@pytest.mark.parametrize("implicit", [True, False], ids=["smtps", "smtp"])
+@pytest.mark.parametrize(("certified", "taken"), [("mail.example", 1), ("localhost", 0)])
+async def test_the_name_is_verified_although_the_connection_goes_to_an_address(
+    authority: trustme.CA, trusted: Path, implicit: bool, certified: str, taken: int
+) -> None:
+    async with mail_host(tls=server_tls(authority, certified), implicit=implicit) as host:
+        url = f"{'smtps' if implicit else 'smtp'}://mail.example:{host.port}"
+        names = Names(mail_example=["127.0.0.1"])
+        async with mailing(url, f"127.0.0.1:{host.port}", resolver=names) as mailer:
+            with contextlib.nullcontext() if taken else pytest.raises(MailError, match="Hostname mismatch"):
+                await mailer.send(SENDER, [OPS], MESSAGE)
+    assert len(host.taken) == taken
+
+
+async def test_authorities_that_cannot_be_read_are_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authorities.pem")
+    async with mail_host() as host, mailing(f"smtps://127.0.0.1:{host.port}") as mailer:
+        failed = await failure(mailer)
+    assert failed.code == "tls_failed"
+    assert str(failed).endswith(": the authorities that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read")
 
 
 async def test_a_refused_password_is_told_without_it(authority: trustme.CA, trusted: Path) -> None:
@@ -207,6 +231,23 @@ async def test_a_server_that_hangs_over_the_message_is_given_up_at_the_deadline(
     assert str(failed) == f"smtp+plain://127.0.0.1:{port}: not done within 0.2 s"
 
 
+async def test_nothing_is_left_of_a_connection_whose_server_hangs(authority: trustme.CA, trusted: Path) -> None:
+    """A connection under TLS would be held until the other side has agreed to its end."""
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
+
+    def held(port: int) -> list[object]:
+        connections = psutil.Process().net_connections("tcp")
+        return [each for each in connections if each.raddr and each.raddr.port == port]
+
+    tls = server_tls(authority, "localhost")
+    async with talking(deaf, tls=tls) as port, mailing(f"smtps://localhost:{port}", deadline=1.0) as mailer:
+        await failure(mailer)
+        await until(lambda: held(port) == [], limit=10)
+
+
 @pytest.mark.parametrize("hangs_up", [True, False], ids=["hangs up", "says nothing"])
 async def test_a_message_that_was_taken_stays_taken_whatever_the_server_answers_to_the_farewell(
     hangs_up: bool, monkeypatch: pytest.MonkeyPatch
@@ -292,14 +333,15 @@ async def test_a_private_address_is_reached_only_where_it_is_allowed(allow: str,
     assert len(host.taken) == reached
 
 
-async def test_the_next_address_is_tried_where_one_is_away() -> None:
+@pytest.mark.parametrize("addresses", ["127.0.0.1 127.0.0.2", "127.0.0.2 127.0.0.1"])
+async def test_another_address_is_tried_where_one_is_away(addresses: str) -> None:
     async with (
         mail_host() as host,
         mailing(
             f"smtp+plain://mail.example:{host.port}",
             "127.0.0.1",
             "127.0.0.2",
-            resolver=Names(mail_example=["127.0.0.2 127.0.0.1"]),
+            resolver=Names(mail_example=[addresses]),
         ) as mailer,
     ):
         await mailer.send(SENDER, [OPS], MESSAGE)

@@ -13,7 +13,9 @@ import pytest
 
 from auth.ahead import Caps, Outcome
 from auth.refresh_plan import DAY
+from definitions.notification import NotificationKind
 from tests.fixtures.http import Answer, Received, Wire
+from tests.fixtures.posted import posted
 from tests.fixtures.refreshing import client_credentials, rotating
 from tests.fixtures.sweeping import Load, Sweeping
 from tests.fixtures.token_endpoint import Held, RotatingGrants, TokenEndpoint, refusal, token
@@ -139,7 +141,7 @@ async def test_a_refresh_token_that_is_given_again_keeps_the_end_that_was_told_o
 
 
 async def test_the_end_of_a_refresh_token_is_told_to_people_by_account_and_date_and_not_again_after_a_restart(
-    sweeping: Sweeping, endpoint: TokenEndpoint, refresh_endpoint: TokenEndpoint, caplog: pytest.LogCaptureFixture
+    sweeping: Sweeping, endpoint: TokenEndpoint, refresh_endpoint: TokenEndpoint
 ) -> None:
     grants = RotatingGrants(forgiving=True)
     opened = await rotating(sweeping.bench, endpoint, refresh_endpoint, grants)
@@ -150,6 +152,6 @@ async def test_the_end_of_a_refresh_token_is_told_to_people_by_account_and_date_
         await sweeping.pass_time(days * DAY)
         for _ in range(2):
             await sweeping.warn()
-    warnings = [record.getMessage() for record in caplog.records if "refresh token ends" in record.getMessage()]
+    warnings = [each.message for each in await posted(sweeping.bench.database, NotificationKind.REFRESH_TOKEN_ENDS)]
     assert len(warnings) == 2
     assert all(warning.startswith("account 'main': its refresh token ends on 20") for warning in warnings)

@@ -5,9 +5,11 @@ import pytest
 from auth.ahead import Outcome
 from auth.connect_error import ConnectError
 from auth.errors import ClientRefused
+from definitions.notification import NotificationKind
 from storage.accounts import NEEDS_RECONNECT
 from tests.fixtures.authorization_server import TOKEN, instead, said_as
 from tests.fixtures.consented import Connecting
+from tests.fixtures.posted import posted
 from tests.fixtures.sweeping import Sweeping
 from tests.fixtures.token_endpoint import refusal
 
@@ -23,7 +25,7 @@ async def test_a_connected_account_is_renewed_ahead_where_it_was_connected(
 
 
 async def test_an_account_without_a_refresh_token_is_told_dead_when_its_token_ends(
-    connecting: Connecting, sweeping: Sweeping, caplog: pytest.LogCaptureFixture
+    connecting: Connecting, sweeping: Sweeping
 ) -> None:
     opened = await connecting.create()
     connecting.server.fault(TOKEN, said_as(lambda body: {**body, "refresh_token": None}))
@@ -47,7 +49,7 @@ async def test_the_end_of_a_refresh_token_that_a_consent_brought_is_warned_of(
     await sweeping.pass_time(86400 * 14)
     await sweeping.warn()
     assert (await connecting.bench.row(opened)).refresh_expires_at is not None
-    assert len([record for record in caplog.records if "refresh token ends on" in record.message]) == 1
+    assert len(await posted(connecting.bench.database, NotificationKind.REFRESH_TOKEN_ENDS)) == 1
 
 
 async def test_a_connect_that_fails_leaves_the_account_with_the_sweep_as_it_was(

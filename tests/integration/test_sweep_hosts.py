@@ -8,8 +8,10 @@ import logging
 import pytest
 
 from auth.ahead import Caps, Outcome
+from definitions.notification import NotificationKind
 from storage.accounts import ACTIVE
 from storage.token_hosts import closed_hosts, stopped_clients
+from tests.fixtures.posted import posted
 from tests.fixtures.refreshing import client_credentials
 from tests.fixtures.sweeping import Load, Sweeping
 from tests.fixtures.token_endpoint import TokenEndpoint, refusal, token
@@ -152,7 +154,7 @@ async def test_a_run_may_still_ask_a_host_that_the_sweep_leaves_alone(
 
 
 async def test_a_refused_client_makes_one_alert_and_no_account_is_marked(
-    sweeping: Sweeping, granted: TokenEndpoint, caplog: pytest.LogCaptureFixture
+    sweeping: Sweeping, granted: TokenEndpoint
 ) -> None:
     """Row 10: 401 `invalid_client` for everybody who shares the client."""
     accounts = await sweeping.connected(30, client_credentials(granted.url))
@@ -169,12 +171,13 @@ async def test_a_refused_client_makes_one_alert_and_no_account_is_marked(
     assert len(granted.requests) - before == asked
     assert {(await sweeping.bench.account(each)).state for each in accounts} == {ACTIVE}
     assert {row.state for row in await sweeping.rows(accounts)} == {"active"}
-    assert (stopped.host, stopped.reason, stopped.accounts) == (granted.host, "client_refused", 30)
-    assert [record.levelname for record in caplog.records if "refuses an OAuth client" in record.message] == ["ERROR"]
+    assert (stopped.host, stopped.reason, stopped.accounts) == (granted.host, "invalid_client", 30)
+    [alert] = await posted(sweeping.bench.database)
+    assert (alert.kind, alert.cause) == (NotificationKind.CLIENT_REFUSED, "invalid_client")
 
 
 async def test_a_refused_client_is_tried_by_one_request_an_hour_without_another_alert(
-    sqlite_sweeping: Sweeping, granted: TokenEndpoint, caplog: pytest.LogCaptureFixture
+    sqlite_sweeping: Sweeping, granted: TokenEndpoint
 ) -> None:
     await sqlite_sweeping.connected(30, client_credentials(granted.url))
     granted.answer(refusal(401, "invalid_client"))
@@ -184,7 +187,7 @@ async def test_a_refused_client_is_tried_by_one_request_an_hour_without_another_
         await sqlite_sweeping.pass_time(3601)
         await sqlite_sweeping.sweep()
     assert len(granted.requests) == asked + 3
-    assert sum("refuses an OAuth client" in record.message for record in caplog.records) == 1
+    assert len(await posted(sqlite_sweeping.bench.database)) == 1
 
 
 async def test_a_client_that_is_accepted_again_is_swept_as_before(

@@ -2,8 +2,10 @@
 
 BIN := .venv/bin
 PYTHON ?=
+KILLS ?= 200
+SOAK ?=
 
-.PHONY: setup demo up test check bench lock
+.PHONY: setup demo up test check bench soak prodlike lock
 
 setup:  ## .venv from the lock file, and Temporal's program
 	@sh scripts/bootstrap $(PYTHON)
@@ -29,6 +31,13 @@ check: setup  ## style, types, and the order of rooms
 bench: setup  ## the figures of docs/benchmarks.md
 	@sh scripts/install-system-packages
 	@$(BIN)/python -m benchmarks
+
+soak: setup  ## workers killed at random instants, and what was lost: nothing
+	@$(BIN)/python -m tests.soak --kills $(KILLS) $(SOAK)
+
+prodlike: setup  ## production's services on this machine, each of them killed in turn while pushes are under way
+	@sh scripts/install-system-packages --postgresql-folder >/dev/null || sh scripts/install-system-packages postgresql
+	@$(BIN)/python -m deploy.prodlike
 
 lock: setup  ## newest allowed versions into the lock files
 	@sh scripts/lock

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from auth.errors import ClientRefused, CredentialError, HostClosed, NeedsReconnect, TokenUnavailable
+from auth.errors import ClientRefused, CredentialError, HostClosed, NeedsReconnect, TokenUnavailable, Undiscovered
 from auth.refresh_plan import Ahead, shut_for
 from storage.database import Database
 from storage.due_tokens import DueToken, postpone_token, still_due
@@ -181,8 +181,9 @@ class Run:
             lane.shut = True
             return Outcome.LEFT
         except TokenUnavailable as error:
-            await self._failed(lane, error)
-            await self._postpone(row, LOOK_SOON)
+            if not isinstance(error, Undiscovered):  # that says nothing of the token endpoint
+                await self._failed(lane, error)
+            await self._postpone(row, LOOK_SOON, error.code)
             return Outcome.FAILED
         except CredentialError as error:
             return await self._refused_for_good(lane, row, error)
@@ -191,7 +192,7 @@ class Run:
         except Exception:
             # A fault of ours with one account must not keep all others of its batch from their tokens, again and again.
             logger.exception("account id %s: renewing its token ended in an error", row.account_id)
-            await self._postpone(row, LOOK_AGAIN)
+            await self._postpone(row, LOOK_AGAIN, "internal")
             return Outcome.FAILED
         if ahead is Ahead.NEVER:
             await self._postpone(row, None)
@@ -207,7 +208,7 @@ class Run:
         if isinstance(error, NeedsReconnect):
             await self._answered(lane, row)
             return Outcome.ENDED
-        await self._postpone(row, LOOK_AGAIN)
+        await self._postpone(row, LOOK_AGAIN, error.code)
         return Outcome.FAILED
 
     async def _failed(self, lane: Lane, error: TokenUnavailable) -> None:
@@ -242,9 +243,9 @@ class Run:
             if accepted is not None:
                 await client_accepted(connection, accepted)
 
-    async def _postpone(self, row: DueToken, seconds: float | None) -> None:
+    async def _postpone(self, row: DueToken, seconds: float | None, error: str | None = None) -> None:
         async with self._database.write() as connection:
-            await postpone_token(connection, row.account_id, seconds)
+            await postpone_token(connection, row.account_id, seconds, error)
 
 
 def _first(errors: BaseException) -> BaseException:

@@ -9,10 +9,9 @@ from auth.client_authentication import needed
 from auth.credential import OpenAccount
 from auth.errors import UnbuildableRequest
 from auth.oauth2_sources import scope_param
+from auth.public_url import is_loopback
 from auth.token_request import endpoint_url, render_all
 from definitions.auth import OAuth2Auth
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def authorization_url(opened: OpenAccount, redirect_uri: str, state: str, verifier: str | None) -> str:
@@ -41,6 +40,6 @@ def authorization_url(opened: OpenAccount, redirect_uri: str, state: str, verifi
     params |= render_all(stage.params, texts)
     url = endpoint_url(stage.endpoint, texts, {stage.rename.get(name, name): value for name, value in params.items()})
     parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise UnbuildableRequest("auth.authorize.endpoint must begin with https://")
     return url

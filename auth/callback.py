@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from definitions.auth import OAuth2Auth
+from definitions.inputs import host_placeholders
 from definitions.integration import Integration
 
 MAX_QUERY = 16 * 1024
@@ -79,14 +80,25 @@ def captured_from(callback: Callback, integration: Integration) -> dict[str, str
     auth = integration.auth
     assert isinstance(auth, OAuth2Auth), "only OAuth accounts are connected"
     found: dict[str, str] = {}
-    for name, query_name in auth.capture.callback.items():
-        if (value := callback.others.get(query_name)) is None:
+    in_hosts = host_placeholders(integration)
+    for name, wanted in auth.capture.callback.items():
+        if (value := callback.others.get(wanted.query)) is None:
             continue
-        if not _HARMLESS.fullmatch(value):
-            raise BadCallback(f"{query_name} in the answer holds more than letters, digits, - and _")
-        found[name] = value
+        taken = _taken(wanted.pattern or (_LABEL if name in in_hosts else _TEXT), value)
+        if not taken:
+            fault = "does not match its pattern" if wanted.pattern else "holds what it may not"
+            raise BadCallback(f"{wanted.query} in the answer {fault}")
+        found[name] = taken
     return found
 
 
-_HARMLESS = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""An identifier, and no host: the client's secret may follow it into the token endpoint's URL."""
+_MAX_VALUE = 1024
+_LABEL = r"[A-Za-z0-9_-]+"
+"""A part of a host's name, and no host: the client's secret may follow it into the token endpoint's URL."""
+_TEXT = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
+"""Anything that can be shown: where it is put, in a path, a query or a header, it is encoded or checked there."""
+
+
+def _taken(pattern: str, value: str) -> str | None:
+    match = re.fullmatch(pattern, value) if len(value) <= _MAX_VALUE else None
+    return match[match.re.groups] if match else None

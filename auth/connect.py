@@ -11,11 +11,10 @@ import re
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from auth.authorization_request import LOOPBACK, authorization_url
+from auth.authorization_request import authorization_url
 from auth.callback import BadCallback, Callback, captured_from, check_issuer, read_callback
-from auth.connect_error import ConnectError, Fault, refused, refused_by_person
+from auth.connect_error import ConnectError, Fault, refused, refused_by_person, unfinished
 from auth.connected import Connected, connected
 from auth.credential import OpenAccount
 from auth.disconnect import revoke
@@ -24,6 +23,7 @@ from auth.errors import CredentialError
 from auth.exchange import Accept, Accepted, Exchange, Refused
 from auth.external_account import Unidentified, external_id, look_around
 from auth.oauth2_sources import AuthorizationCode
+from auth.public_url import public_url
 from auth.redemption import UNBUILDABLE
 from auth.refusal import of_unbuildable
 from auth.resolver import CredentialResolver
@@ -38,9 +38,11 @@ from storage.connect_attempts import (
     Attempt,
     arm_attempt,
     attempt_of_ticket,
+    attempt_that_used,
     close_attempt,
     forget_attempts,
     insert_attempt,
+    note_answer,
     read_attempt,
     take_attempt,
 )
@@ -54,7 +56,10 @@ CALLBACK_PATH = "/connect/callback"
 START_PATH = "/connect/start/"
 SECONDS = 600.0
 """From the link to the code."""
+ANSWER_SECONDS = 120.0
+"""From the code to its outcome, at most: a process that is silent for longer was ended."""
 CONNECTED = "connected"
+EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Invitation:
 
     id: str
     link: str = field(repr=False)
+    redirect_uri: str
     expires_at: float
 
 
@@ -78,11 +84,13 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How an attempt stands. `outcome`: None while it is open, `connected`, or a `Fault`."""
+    """How an attempt stands. `outcome`: None while it is open, `connected`, `expired`, or a `Fault`."""
 
+    account_id: str
     outcome: str | None
     told: str | None
-    expired: bool
+    """None also when nobody came: there was nobody to tell it to."""
+    expires_at: float
 
 
 class Connector:
@@ -105,14 +113,12 @@ class Connector:
 
         Raises:
             ConnectError: the account is not connected by consent. CredentialError: there is none.
+            ValueError: `base_url` is no address that may be sent back to.
         """
         opened = await self._resolver.open(account)
         if not opened.integration.by_consent:
             raise refused(Fault.NOT_BY_CONSENT, account)
-        parts = urlsplit(base_url)
-        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-            raise ValueError("the address that providers send browsers back to must begin with https://")
-        ticket, attempt_id, base = secrets.token_urlsafe(32), uuid.uuid4().hex, base_url.rstrip("/")
+        ticket, attempt_id, base = secrets.token_urlsafe(32), uuid.uuid4().hex, public_url(base_url)
         async with self._database.write() as connection:
             for account_id, old in await forget_attempts(connection):
                 await self._vault.delete(connection, TABLE, account_id, old)
@@ -126,7 +132,7 @@ class Connector:
                 seconds=SECONDS,
             )
         LIVE_SECRETS.add(ticket)
-        return Invitation(attempt_id, f"{base}{START_PATH}{ticket}", attempt.expires_at)
+        return Invitation(attempt_id, f"{base}{START_PATH}{ticket}", attempt.redirect_uri, attempt.expires_at)
 
     async def start(self, ticket: str, browser_key: str | None) -> Departure:
         """Follow a link; `browser_key` is what the browser's cookie holds from before, if it has one.
@@ -184,7 +190,7 @@ class Connector:
         except BadCallback as error:
             logger.warning("a callback was refused: %s", error)
             raise refused(Fault.BAD_CALLBACK, detail=str(error)) from None
-        attempt, verifier = await self._take(callback.state)
+        attempt, verifier = await self._take(callback.state, browser_key)
         if not _same_browser(attempt, browser_key):
             logger.warning("a callback of connect attempt %s came from another browser and was refused", attempt.id)
             raise refused(Fault.FOREIGN_BROWSER)
@@ -201,20 +207,28 @@ class Connector:
         await self._close(attempt, CONNECTED, made.told)
         return made
 
-    async def progress(self, attempt_id: str) -> Progress:
-        """How an attempt stands, for whoever waits for it."""
+    async def progress(self, attempt_id: str) -> Progress | None:
+        """How an attempt stands, for whoever waits for it; None of one that is not known any more."""
         async with self._database.read() as connection:
             attempt = await read_attempt(connection, attempt_id)
         if attempt is None:
-            return Progress(None, None, expired=True)
-        return Progress(attempt.outcome, attempt.told, attempt.expired)
+            return None
+        outcome = attempt.outcome or (EXPIRED if attempt.expired else None)
+        return Progress(attempt.account_id, outcome, attempt.told, attempt.expires_at)
 
-    async def _take(self, state: str) -> tuple[Attempt, str | None]:
+    async def _take(self, state: str, browser_key: str | None) -> tuple[Attempt, str | None]:
         """The attempt that expects this state, and its code verifier; neither is there a second time."""
+        used = _digest(f"used {state}")
         async with self._database.write() as connection:
-            attempt = await take_attempt(connection, _digest(state))
+            attempt = await take_attempt(connection, _digest(state), used)
             if attempt is None:
+                before = await attempt_that_used(connection, used)
+                told = f"belongs to connect attempt {before}, which had it before" if before else "was never asked for"
+                logger.warning("a callback was refused: its state %s, or is too old", told)
                 raise refused(Fault.UNKNOWN_STATE)
+            account = await account_by_id(connection, attempt.account_id)
+            if account is not None and _same_browser(attempt, browser_key):
+                await note_answer(connection, attempt.id, unfinished(account.name), ANSWER_SECONDS)
             verifier = await self._vault.get(connection, TABLE, attempt.account_id, attempt.id)
             await self._vault.delete(connection, TABLE, attempt.account_id, attempt.id)
         return attempt, verifier.decode() if verifier else None
@@ -258,7 +272,8 @@ class Connector:
                 if not attempt.replaces and before is not None and who != before:
                     raise refused(Fault.OTHER_ACCOUNT, opened.account.name)
             except (ConnectError, Unidentified):
-                await revoke(self._http, self._discovery, opened, StoredToken(reply.token, reply.refresh_token))
+                came = StoredToken(reply.token, reply.refresh_token, dict(reply.captured))
+                await revoke(self._http, self._discovery, opened, came)
                 raise
             return Accepted(reply, who)
 

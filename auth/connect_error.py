@@ -84,6 +84,19 @@ def refused(
     return ConnectError(fault, f"{who}{told}{what}", action, account)
 
 
+def unfinished(account: str) -> str:
+    """What is told when the process that took a consent's code was never heard of again."""
+    return (
+        f"account {account!r}: the consent came, and the process that took it ended before the provider gave a token; "
+        f"the account is as it was. Next step: tieline accounts connect {account}"
+    )
+
+
+def nobody_came(account: str) -> str:
+    """What is told when an attempt has expired."""
+    return f"account {account}: nobody consented in time. Next step: tieline accounts connect {account}"
+
+
 _KNOWN = {
     "access_denied",
     "consent_required",

@@ -1,5 +1,6 @@
 """Disconnecting: the account stops at once, and the provider is told (RFC 7009) where it wants to be."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from auth.credential import OpenAccount
@@ -88,8 +89,15 @@ async def revoke(http: GuardedClient, discovery: Discovery, opened: OpenAccount,
         return "the integration names no revoke endpoint"
     given, hint = (token.refresh_token, "refresh_token") if token.refresh_token else (token.token, "access_token")
     stage = auth.token.model_copy(
-        update={"endpoint": auth.revoke.endpoint, "params": {}, "verb": "POST", "format": RequestFormat.FORM}
+        update={
+            "endpoint": auth.revoke.endpoint,
+            "params": {},
+            "verb": "POST",
+            "format": RequestFormat.FORM,
+            "audience": auth.token.audience or auth.token.endpoint,  # one server: it is known by its token endpoint
+        }
     )
+    opened = dataclasses.replace(opened, parameters={**opened.parameters, **token.captured})
     try:
         request = oauth2_request(opened, auth, {"token": given, "token_type_hint": hint}, stage)
         reply = await http.send(request)

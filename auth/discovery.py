@@ -23,6 +23,8 @@ from net.errors import NetError
 
 SECONDS_KEPT = 3600.0
 DEADLINE = 10.0
+FAILURE_KEPT = 30.0
+"""Seconds for which an issuer that could not be asked is left alone: thousands of accounts may be waiting for it."""
 
 
 class DiscoveryFailed(AuthError):
@@ -47,11 +49,13 @@ class Metadata:
 
 
 class Discovery:
-    """Fetches metadata and keeps them for an hour."""
+    """Fetches metadata and keeps them for an hour; that they could not be had, for so many seconds."""
 
-    def __init__(self, http: GuardedClient) -> None:
+    def __init__(self, http: GuardedClient, failure_kept: float = 0.0) -> None:
         self._http = http
+        self._failure_kept = failure_kept
         self._kept: dict[str, tuple[float, Metadata]] = {}
+        self._failed: dict[str, tuple[float, DiscoveryFailed]] = {}
 
     async def metadata(self, opened: OpenAccount) -> Metadata | None:
         """Of the integration's issuer; None when it names none.
@@ -68,9 +72,20 @@ class Discovery:
             raise DiscoveryFailed(of_unbuildable(error)) from None
         until, found = self._kept.get(issuer, (0.0, None))
         if found is None or time.monotonic() >= until:
-            found = await self._fetch(opened, issuer)
+            found = await self._fetched(opened, issuer)
             self._kept[issuer] = (time.monotonic() + SECONDS_KEPT, found)
         return found
+
+    async def _fetched(self, opened: OpenAccount, issuer: str) -> Metadata:
+        until, failed = self._failed.get(issuer, (0.0, None))
+        if failed is not None and time.monotonic() < until:
+            raise DiscoveryFailed(failed.refusal)
+        try:
+            return await self._fetch(opened, issuer)
+        except DiscoveryFailed as error:
+            if error.refusal.class_ is ErrorClass.TRANSIENT:
+                self._failed[issuer] = (time.monotonic() + self._failure_kept, error)
+            raise
 
     async def complete(self, opened: OpenAccount) -> OpenAccount:
         """The account with the endpoints that its integration leaves to discovery. Raises DiscoveryFailed."""

@@ -71,6 +71,10 @@ class HostClosed(TokenUnavailable):
     """The token endpoint's host asked to be left alone for a while; it was not asked."""
 
 
+class Undiscovered(TokenUnavailable):
+    """The issuer's metadata could not be had: its token endpoint was not asked."""
+
+
 class ClientRefused(CredentialError):
     """The provider refused the OAuth client itself; the account is as it was."""
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from auth.credential import OpenAccount
 from auth.errors import AuthError, TokenUnavailable
+from auth.lease import Lease
 from auth.redemption import UNBUILDABLE, Redemption
 from auth.refresh import host_of, outlast, stuck
 from auth.refresh_plan import Timing
@@ -92,8 +93,8 @@ class Exchange:
             raise Refused(of_unbuildable(error)) from None
         except NetError as error:
             raise Refused(of_net_error(error)) from None
-        async with self.held(opened, host) as (claim, taken_at), _bounded(opened, self._timing.bound):
-            redemption = Redemption(self._database, self.store, self._http, self._timing, opened, claim, taken_at)
+        async with self.held(opened, host) as (claim, lease), _bounded(opened, self._timing.bound):
+            redemption = Redemption(self._database, self.store, self._http, self._timing, opened, claim, lease)
             outcome = await redemption.ask(source)
             if isinstance(outcome, Refusal):
                 raise Refused(outcome)
@@ -105,18 +106,20 @@ class Exchange:
             return accepted.reply
 
     @contextlib.asynccontextmanager
-    async def held(self, opened: OpenAccount, host: str) -> AsyncIterator[tuple[Claim, float]]:
+    async def held(self, opened: OpenAccount, host: str) -> AsyncIterator[tuple[Claim, Lease]]:
         """Hold the account's row, so that no refresh is under way; it is given back unless it was swapped meanwhile."""
         claim, taken_at = await self._claim(opened, host)
+        lease = Lease(self._database, claim, self._timing, taken_at)
         try:
-            yield claim, taken_at
+            async with lease.prolonged():
+                yield claim, lease
         finally:
             with contextlib.suppress(DatabaseUnavailable, TimeoutError):  # then the lease ends by itself
                 async with asyncio.timeout(self._timing.persist), self._database.write() as connection:
                     await self.store.withdraw(connection, claim)
 
     async def _claim(self, opened: OpenAccount, host: str) -> tuple[Claim, float]:
-        ends = time.monotonic() + self._timing.lease + self._timing.wait
+        ends = time.monotonic() + self._timing.longest + self._timing.wait
         overtaken = 0
         while time.monotonic() < ends and overtaken < OVERTAKEN:
             seen = await self.store.look(opened.account.id, basis(opened))

@@ -5,7 +5,7 @@
               └── lost ─► once more, at once   └── refused ─► note it, the lease ends; the stored token stays
 
 The refresh token that is spent here may be the account's only one. So nothing in between may lose its heir: not a
-crash (the raw answer is stored first), not a parser, not a locked database (storing is tried while the lease lasts),
+crash (the raw answer is stored first), not a parser, not a locked database (storing is tried for a minute),
 and not a slower process that wakes up late (the fence).
 """
 
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
 from auth.errors import UnbuildableRequest
+from auth.lease import Lease
 from auth.refresh_plan import Timing
 from auth.refusal import HOST_BLOCKED, LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
 from auth.token_error import ErrorClass, TokenReplyError
@@ -47,7 +48,7 @@ T = TypeVar("T")
 
 
 class Redemption:
-    """Carries out one claim; a new one for each. `taken_at`: monotonic, before the claim was made."""
+    """Carries out one claim; a new one for each."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Redemption:
         timing: Timing,
         opened: OpenAccount,
         claim: Claim,
-        taken_at: float,
+        lease: Lease,
     ) -> None:
         self._database = database
         self._store = store
@@ -65,7 +66,7 @@ class Redemption:
         self._timing = timing
         self._opened = opened
         self._claim = claim
-        self._lease_ends = taken_at + timing.lease
+        self._lease = lease
         self._won_at = time.monotonic()
         self._host = ""
         self._free_hosts = {claim.host}
@@ -74,7 +75,7 @@ class Redemption:
         """Redeem and persist. None: there is a new token, or somebody else changed the row; look again.
 
         Raises:
-            DatabaseUnavailable: storing was tried until the lease ended.
+            DatabaseUnavailable: storing was tried as long as a claim may last.
         """
         outcome: TokenReply | Refusal | None = None
         self._watch_for_what_is_stored()
@@ -120,11 +121,11 @@ class Redemption:
         """All requests of a source within one deadline; each answer is stored before anything is made of it."""
         replies: tuple[RawReply, ...] = ()
         held = True
-        ends = min(time.monotonic() + self._timing.deadline, self._lease_ends)
+        ends = min(time.monotonic() + self._timing.deadline, self._lease.ends)
         try:
             while (request := source.next_request(replies)) is not None:
                 left = ends - time.monotonic()
-                if left <= 0 or not held:
+                if left <= 0 or not held or not self._lease.held:
                     return Refusal(ErrorClass.TRANSIENT, "timeout", detail="no time was left for the next request")
                 if wait := await self._blocked(request):
                     return Refusal(ErrorClass.TRANSIENT, HOST_BLOCKED, retry_after=wait)
@@ -177,13 +178,13 @@ class Redemption:
         )
 
     async def persist(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run `act` in a transaction, again and again while the database is away and the lease lasts."""
+        """Run `act` in a transaction, again and again while the database is away and there is time."""
         while True:
             try:
                 async with self._database.write() as connection:
                     return await act(connection)
             except DatabaseUnavailable as error:
                 logger.warning("account %r: its token could not be stored yet: %s", self._opened.account.name, error)
-                if time.monotonic() >= self._lease_ends:
+                if time.monotonic() >= self._lease.ends:
                     raise
             await asyncio.sleep(self._timing.poll)

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
-from auth.discovery import Discovery, DiscoveryFailed
+from auth.discovery import FAILURE_KEPT, Discovery, DiscoveryFailed
 from auth.errors import (
     CredentialError,
     HostClosed,
@@ -29,20 +29,31 @@ from auth.errors import (
     NeedsReconnect,
     TokenUnavailable,
     Unbound,
+    Undiscovered,
     Unreadable,
 )
+from auth.lease import Lease
 from auth.redemption import UNBUILDABLE, Redemption
 from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
-from auth.refusal import NO_REFRESH_TOKEN, credential_error, from_stored, needs_reconnect, of_net_error, of_unbuildable
+from auth.refusal import (
+    NO_REFRESH_TOKEN,
+    Refusal,
+    credential_error,
+    from_stored,
+    needs_reconnect,
+    of_net_error,
+    of_unbuildable,
+)
 from auth.token_sources import TokenSource, basis, client_key, token_sources
 from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
 from net.errors import NetError
+from net.redaction import LIVE_SECRETS
 from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
-from storage.tokens import TokenRow
+from storage.tokens import TokenRow, read_token
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +79,7 @@ class Refresher:
         self._database = database
         self._store = TokenStore(database, vault)
         self._http = http
-        self._discovery = Discovery(http)
+        self._discovery = Discovery(http, FAILURE_KEPT)
         self._timing = timing or Timing()
         self._owner = f"{os.uname().nodename[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
         self._redemptions: dict[str, asyncio.Task[CredentialError | None]] = {}
@@ -201,6 +212,8 @@ class Refresher:
         if isinstance(asking, CredentialError):
             return asking
         opened, source, host = asking.opened, asking.source, asking.host
+        if not await self._abandoned(seen.row):
+            return None
         taken_at = time.monotonic()
         claim = await self._store.claim(
             seen,
@@ -216,20 +229,30 @@ class Refresher:
             return None
         if isinstance(claim, HostBlocked):
             return _blocked(opened, host, claim.seconds)
-        redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, taken_at)
+        lease = Lease(self._database, claim, self._timing, taken_at)
+        redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, lease)
         try:
-            async with asyncio.timeout(self._timing.bound):
+            async with asyncio.timeout(self._timing.bound), lease.prolonged():
                 refusal = await redemption.run()
         except TimeoutError:
             return stuck(opened)
         return credential_error(refusal, opened) if refusal else None
+
+    async def _abandoned(self, row: TokenRow) -> bool:
+        """Whether nobody lives who holds this claim, which ran out: watched for a while, not by anybody's clock."""
+        if row.lease_owner is None:
+            return True
+        await asyncio.sleep(self._timing.watch)
+        async with self._database.read() as connection:
+            later = await read_token(connection, row.account_id)
+        return later is not None and _claim_in(later) == _claim_in(row)
 
     async def _asking(self, opened: OpenAccount, seen: Seen) -> "_Asking | CredentialError":
         """What is asked first, and where, or why nothing can be."""
         try:
             opened = await self._discovery.complete(opened)
         except DiscoveryFailed as failed:
-            return credential_error(failed.refusal, opened)
+            return _undiscovered(failed.refusal, opened)
         source = next(token_sources(opened, seen.token), None)
         if source is None:
             return await self._nothing_to_renew_with(opened, seen)
@@ -278,6 +301,10 @@ def _readable(opened: OpenAccount) -> Iterator[None]:
         ) from None
 
 
+def _claim_in(row: TokenRow) -> tuple[int, int, str | None, float]:
+    return row.fence, row.version, row.lease_owner, row.lease_until
+
+
 def host_of(source: TokenSource) -> str:
     """The token endpoint's host. Raises UNBUILDABLE, NetError."""
     request = source.next_request(())
@@ -306,6 +333,21 @@ def _given_up(seen: Seen, opened: OpenAccount) -> CredentialError:
     minutes = math.ceil((standing.refused_until - standing.now) / 60)
     detail = f"not asked again for {minutes} minutes; tieline accounts refresh {opened.account.name} asks now"
     return credential_error(dataclasses.replace(refusal, detail=detail), opened)
+
+
+def _undiscovered(refusal: Refusal, opened: OpenAccount) -> CredentialError:
+    error = credential_error(refusal, opened)
+    if not isinstance(error, TokenUnavailable):
+        return error
+    message = (
+        f"account {opened.account.name!r}: its issuer's metadata could not be had ({refusal.detail or refusal.code})"
+    )
+    return Undiscovered(
+        LIVE_SECRETS.scrub(message),
+        action=error.action,
+        account=error.account,
+        retry_after=error.retry_after,
+    )
 
 
 def _blocked(opened: OpenAccount, host: str, seconds: float) -> HostClosed:

@@ -31,8 +31,10 @@ TRAVEL = 5.0
 class Timing:
     """How long things may take, in seconds.
 
-    A lease outlives every request that can be made under it (the first, one more after a lost reply, one by the
-    fallback) and the time to store the answer, so that its holder ends first.
+    A lease is prolonged while its holder lives (`auth.lease`), for no longer than `longest`: every request that can be
+    made under it (the first, one more after a lost reply, one by the fallback) and the time to store the answer.
+    Providers that forgive a refresh token spent twice do so for half a minute as a rule: until then whoever takes over
+    from a killed holder must have asked.
     """
 
     deadline: float = 15.0
@@ -42,16 +44,23 @@ class Timing:
     wait: float = 25.0
     """How long a caller waits for somebody else's redemption."""
     poll: float = 0.1
+    lease: float = 9.0
+    """How long a claim holds without being prolonged."""
+    pulse: float = 3.0
+    """How often its holder prolongs it."""
+    watch: float = 4.0
+    """How long a claim that ran out is watched before it is taken over: whoever lives prolongs it, or stores what came,
+    meanwhile. Longer than `pulse`, so that a database's clock that steps forward ends nobody's claim."""
 
     @property
-    def lease(self) -> float:
-        """How long a claim holds."""
+    def longest(self) -> float:
+        """How long everything that is done under one claim may take."""
         return 3 * self.deadline + self.persist
 
     @property
     def bound(self) -> float:
-        """When a redemption is given up whatever holds it: no sooner than its lease has ended for everybody."""
-        return self.lease + self.persist
+        """When a redemption is given up whatever holds it."""
+        return self.longest + self.persist
 
 
 @dataclass(frozen=True, slots=True)

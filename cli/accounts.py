@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from runtime.account_test import Outcome
     from runtime.stores import Stores
     from storage.accounts import Account
-    from storage.tokens import TokenRow
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 
@@ -91,11 +90,13 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
     """Show an account; of its secrets only the names."""
 
     async def look(stores: "Stores") -> dict[str, Any]:
+        from runtime.token_times import token_times
+
         account = await stores.accounts.get(name)
         names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
         token = await stores.accounts.token_of(account)
         told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
-        return told | (_token_as_json(token) if token else {})
+        return {**told, **(token_times(token) if token else {})}
 
     shown = with_stores(look)
     printer = Printer(output)
@@ -203,19 +204,3 @@ def _as_json(account: "Account") -> dict[str, Any]:
         "created_at": datetime.fromtimestamp(account.created_at, UTC),
         "updated_at": datetime.fromtimestamp(account.updated_at, UTC),
     }
-
-
-def _token_as_json(token: "TokenRow") -> dict[str, Any]:
-    """When the token ends and what happens before; a failure is told as long as no token has come since."""
-    ahead = token.state == "active" and token.refresh_at is not None
-    return {
-        "token_version": token.version,
-        "token_expires_at": _moment(token.access_expires_at),
-        "token_renews_at": _moment(token.refresh_at) if ahead else "on demand",
-        "refresh_token_expires_at": _moment(token.refresh_expires_at),
-        "token_last_error": token.last_error,
-    }
-
-
-def _moment(epoch: float | None) -> datetime | None:
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)

@@ -29,11 +29,21 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The account's
 def connect(
     name: NameArgument,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1 that the provider sends the browser back to.")
-    ] = PORT,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port on 127.0.0.1 that the provider sends the browser back to.",
+            show_default=str(PORT),
+        ),
+    ] = None,
     url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where a gateway serves the pages for connecting, instead of this command."),
+        typer.Option(
+            metavar="URL",
+            help="Where a gateway serves the pages for connecting, instead of this command.",
+            show_default="TIELINE_GATEWAY_URL, if that is set",
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Another external account may take the place of the connected one.")
@@ -41,23 +51,25 @@ def connect(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Connect an account: prints a link, waits for the consent, and tells what came of it."""
+    if url is not None and port is not None:
+        raise CliError("--url and --port: a gateway serves the pages, or this command; say one of them")
 
-    async def work(stores: "Stores") -> "Progress":
+    async def work(stores: "Stores") -> "Progress | None":
         from runtime.connecting import open_connecting
 
         await stores.accounts.get(name)
-        async with open_connecting(stores) as connecting, _pages(connecting.connector, port, url) as base:
+        served = url if url is not None or port is not None else stores.settings.gateway_url
+        async with open_connecting(stores) as connecting, _pages(connecting.connector, port, served) as base:
             return await _consented(connecting.connector, name, base, replace=replace)
 
     progress = with_stores(work)
+    if progress is None:
+        raise CliError(f"account {name} was deleted meanwhile", Status.FAILED)
     if progress.outcome != "connected":
-        told = progress.told or f"account {name}: nobody consented in time. Next step: tieline accounts connect {name}"
-        raise CliError(
-            told.replace(". Next step: ", "\nNext step: "),
-            Status.FAILED,
-            account=name,
-            outcome=progress.outcome or "expired",
-        )
+        from auth.connect_error import nobody_came
+
+        told = (progress.told or nobody_came(name)).replace(". Next step: ", "\nNext step: ")
+        raise CliError(told, Status.FAILED, account=name, outcome=progress.outcome)
     printer = Printer(output)
     if printer.json:
         printer.document({"account": name, "outcome": progress.outcome, "told": progress.told})
@@ -90,27 +102,27 @@ def disconnect(
 
 
 @contextlib.asynccontextmanager
-async def _pages(connector: "Connector", port: int, url: str | None) -> AsyncIterator[str]:
+async def _pages(connector: "Connector", port: int | None, url: str | None) -> AsyncIterator[str]:
     if url is not None:
         yield url
         return
     from gateway.loopback import serving_connect
 
-    async with serving_connect(connector, port) as base:
+    async with serving_connect(connector, PORT if port is None else port) as base:
         yield base
         await asyncio.sleep(AFTERGLOW)
 
 
-async def _consented(connector: "Connector", name: str, base: str, *, replace: bool) -> "Progress":
+async def _consented(connector: "Connector", name: str, base: str, *, replace: bool) -> "Progress | None":
     try:
         invitation = await connector.invite(name, base, replaces=replace)
     except ValueError as error:
         raise CliError(f"--url: {error}") from None
-    note(f"The provider must know this redirect URI: {base.rstrip('/')}/connect/callback")
+    note(f"The provider must know this redirect URI: {invitation.redirect_uri}")
     note(f"Open this link in a browser within ten minutes, and consent:\n\n  {invitation.link}\n")
     while True:
         progress = await connector.progress(invitation.id)
-        if progress.outcome is not None or progress.expired:
+        if progress is None or progress.outcome is not None:
             return progress
         await asyncio.sleep(LOOK_EVERY)
 

@@ -1,6 +1,7 @@
-"""`tieline up`, `worker`, `gateway` and `doctor`: what runs here, and whether all is well."""
+"""`tieline up`, `worker`, `gateway`, `prepare` and `doctor`: what runs here, and whether all is well."""
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("up")(up)
     app.command("worker")(worker)
     app.command("gateway")(gateway)
+    app.command("prepare")(prepare)
     app.command("doctor")(doctor)
 
 
@@ -43,6 +45,20 @@ def gateway(output: OutputOption = Output.TABLE) -> None:
     from gateway.serve import serve_gateway
 
     uvloop.run(serve_gateway(server_settings(), _announcement(output)))
+
+
+def prepare(output: OutputOption = Output.TABLE) -> None:
+    """Make database and Temporal server ready: schema, key, namespace. To be run before the processes of a version."""
+    from runtime.prepare import prepare
+
+    made = asyncio.run(prepare(client_settings()))
+    printer = Printer(output)
+    if printer.json:
+        printer.document(asdict(made))
+        return
+    printer.line(f"database: ready ({made.database})")
+    printer.line(f"keys: ready, primary {made.primary_key}")
+    printer.line(f"temporal: ready at {made.temporal}, namespace {made.namespace}")
 
 
 def doctor(output: OutputOption = Output.TABLE) -> int:

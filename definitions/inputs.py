@@ -8,7 +8,7 @@ from definitions.base import Model
 from definitions.integration import Integration
 from definitions.placement import Place
 from definitions.problems import Path
-from definitions.urls import literal_port
+from definitions.urls import host_names, literal_port
 
 
 class Input(NamedTuple):
@@ -47,6 +47,11 @@ def literal_ports(integration: Integration) -> frozenset[int]:
     """The ports that its addresses name themselves."""
     ports = (literal_port(item.text) for item in inputs(integration) if item.address)
     return frozenset(port for port in ports if port is not None)
+
+
+def host_placeholders(integration: Integration) -> frozenset[str]:
+    """The names that decide where something is sent."""
+    return frozenset().union(*(host_names(item.text) for item in inputs(integration) if item.address))
 
 
 def _captured(integration: Integration) -> frozenset[str]:

@@ -34,6 +34,10 @@ def needs(scope: Scope) -> dict[str, Any]:
 class GuardedRoute(APIRoute):
     """A route that asks who is there before it reads the body; one that says no scope cannot be made."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Documented by its name as it is written."""
+        super().__init__(path, endpoint, **{**options, "summary": options.get("summary") or options.get("name")})
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, scope = super().get_route_handler(), Scope(self.openapi_extra["security"][0][SCHEME][0])  # type: ignore[index]
 

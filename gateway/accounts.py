@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field, SecretStr
@@ -14,6 +14,7 @@ from gateway.access import GuardedRoute, needs
 from gateway.door import Door, door_of
 from net.redaction import LIVE_SECRETS
 from runtime.account_test import refresh_account, try_account
+from runtime.token_times import token_times
 from storage.accounts import Account
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=GuardedRoute)
@@ -56,6 +57,11 @@ class AccountDetails(AccountShown):
 
     secrets: Sequence[str] = Field(description="The names of its own secrets")
     bound_in: Sequence[str] = Field(description="Where profiles bind it, as profile/adapter")
+    token_version: int = Field(default=0, description="This and what follows stand in one that has, or had, a token")
+    token_expires_at: datetime | None = None
+    token_renews_at: datetime | Literal["on demand"] | None = None
+    refresh_token_expires_at: datetime | None = None
+    token_last_error: str | None = Field(default=None, description="Of the last renewal, as long as none has succeeded")
 
 
 class AccountList(BaseModel):
@@ -94,13 +100,15 @@ async def list_accounts(door: DoorOf) -> AccountList:
     return AccountList(accounts=[_shown(account) for account in await door.stores.accounts.list()])
 
 
-@router.get("/{name}", openapi_extra=MANAGE, name="Read an account")
+@router.get("/{name}", openapi_extra=MANAGE, name="Read an account", response_model_exclude_unset=True)
 async def show(name: str, door: DoorOf) -> AccountDetails:
-    """An account; of its secrets only the names."""
+    """An account; of its secrets only the names, of its token only when it ends and is renewed."""
     accounts = door.stores.accounts
     account = await accounts.get(name)
     names, bound = await accounts.secret_names(account), await accounts.bindings_of(name)
-    return AccountDetails(**_shown(account).model_dump(), secrets=names, bound_in=bound)
+    token = await accounts.token_of(account)
+    times = dict(token_times(token)) if token else {}
+    return AccountDetails.model_validate(_shown(account).model_dump() | {"secrets": names, "bound_in": bound} | times)
 
 
 @router.put("/{name}/secrets", openapi_extra=MANAGE, name="Replace an account's secrets")

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from auth.api_tokens import Scope
-from gateway import accounts, definitions, profiles, runs
+from gateway import accounts, connecting, definitions, profiles, runs
 from gateway.access import SCHEME, admitted
 from gateway.codec import PATH, codec_routes
 from gateway.connect import connect_routes
@@ -24,7 +24,7 @@ from gateway.metrics import Metrics
 from gateway.problems import HANDLED, MEDIA_TYPE, ProblemDocument, answer_with_problem
 from runtime.health import health_routes
 
-ROUTERS = (runs.router, definitions.router, accounts.router, profiles.router)
+ROUTERS = (runs.router, definitions.router, accounts.router, connecting.router, profiles.router)
 
 DESCRIPTION = """
 Durable, authenticated calls to other people's systems.
@@ -42,7 +42,7 @@ DOCS_POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 DOCS = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Tieline API</title>
+<html lang="en"><head><meta charset="utf-8"><title>Tieline API</title><link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/static/swagger-ui.css"></head>
 <body><div id="swagger-ui"></div><script src="/docs/static/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script></body></html>
@@ -60,11 +60,13 @@ def build(door: Door) -> ASGIApp:
         app.include_router(router)
     app.router.routes.extend(health_routes(dict(door.checks)))
     app.router.routes.extend(codec_routes(door.ui_origins))
-    app.router.routes.extend(connect_routes(door.connector))
+    app.router.routes.extend(connect_routes(door.connecting.connector))
     metrics = Metrics()
     _add_metrics(app, metrics)
     _add_documentation(app)
-    return Context(Limits(app, door.stores.settings.gateway_hosts, {f"{PATH}/": door.ui_origins}), metrics)
+    settings = door.stores.settings
+    limits = Limits(app, settings.gateway_hosts, {f"{PATH}/": door.ui_origins}, public_url=settings.gateway_url)
+    return Context(limits, metrics)
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:

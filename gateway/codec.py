@@ -65,8 +65,9 @@ async def _entered(request: Request) -> Response:
     """Where a browser is asked for a token, which it then sends along by itself."""
     await _admitted(request, Scope.RUNS_READ)
     return PlainTextResponse(
-        "This browser may see payloads now. In Temporal's interface, open the data encoder's settings (the glasses), "
-        'and switch on "Include cross-origin credentials".\n'
+        "This browser may see payloads now. In Temporal's interface, open the codec server's settings at the top, "
+        f'choose "Use my browser setting and ignore Cluster-level setting", enter {request.url.scheme}://'
+        f'{request.url.netloc}{PATH}, and switch on "Include cross-origin credentials".\n'
     )
 
 

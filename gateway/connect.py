@@ -64,7 +64,7 @@ def connect_routes(connector: Connector) -> list[Route]:
 
     async def done(request: Request) -> Response:
         progress = await connector.progress(request.path_params["attempt"])
-        if progress.outcome != CONNECTED:
+        if progress is None or progress.outcome != CONNECTED:
             return _page("Nothing here", "There is nothing to see here any more.", 404)
         return _page("Connected", f"{progress.told}. You can close this window.", 200)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 from temporalio.client import Client
 
-from auth.connect import Connector
+from runtime.connecting import Connecting
 from runtime.health import Check
 from runtime.runs import Runs
 from runtime.stores import Stores
@@ -21,9 +21,11 @@ class Door:
     client: Client
     runs: Runs
     checks: Mapping[str, Check]
-    connector: Connector
+    connecting: Connecting
     ui_origins: frozenset[str]
     """Of Temporal's web interface: its pages may have payloads decoded."""
+    public_url: str | None
+    """Where browsers reach the pages for connecting; None when nobody said."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process stops: whoever waits for a run is answered at once."""
 

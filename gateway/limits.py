@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,15 +18,25 @@ CLOSE = {"Connection": "close"}
 
 
 class Limits:
-    """ASGI middleware. `hosts` are the names that this door answers to; IP addresses and localhost it always does.
+    """ASGI middleware. `hosts` are the names that this door answers to; IP addresses and localhost it always does, and
+    the host of `public_url`, whose pages are its own also where a proxy in front ends TLS.
 
     Pages of the origins in `readers` may use what lies under their prefix, and nothing else.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], readers: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        readers: Mapping[str, Collection[str]],
+        *,
+        public_url: str | None = None,
+    ) -> None:
         self._app = app
         self._readers = readers
-        self._hosts = {host.lower().rstrip(".") for host in hosts} | {"localhost"}
+        self._public_url = public_url.lower() if public_url else None
+        public_host = urlsplit(public_url).hostname if public_url else None
+        self._hosts = {host.lower().rstrip(".") for host in (*hosts, public_host or "localhost", "localhost")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -52,8 +63,8 @@ class Limits:
     def _foreign_page(self, scope: Scope, headers: Headers) -> Problem | None:
         """Browsers say when another site's page sends a request; no app does."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        own = f"{scope['scheme']}://{headers.get('host', '')}"
-        if (origin is None or origin.lower() == own.lower()) and site in (None, "same-origin", "none"):
+        own = (None, f"{scope['scheme']}://{headers.get('host', '')}".lower(), self._public_url)
+        if (origin.lower() if origin else origin) in own and site in (None, "same-origin", "none"):
             return None
         if any(scope["path"].startswith(prefix) and origin in origins for prefix, origins in self._readers.items()):
             return None

@@ -101,6 +101,7 @@ def problem_of(error: Exception) -> Problem:
             return _temporal(error)
     for kinds, status, category, action in _KNOWN:
         if isinstance(error, kinds):
+            category = getattr(error, "fault", category)  # why an account cannot be connected
             return Problem(status, category, str(error), getattr(error, "action", None) or action)
     return Problem(
         500,

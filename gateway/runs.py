@@ -15,6 +15,7 @@ from definitions.operation import HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure, RunResult, Waiting
 from gateway.access import Caller, GuardedRoute, needs
+from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.problems import Problem
 from runtime.binding import bound_integration
@@ -79,9 +80,10 @@ class Run(BaseModel):
 
 
 class RunList(BaseModel):
-    """The newest first."""
+    """Those under way first, then those that have ended, each the newest first."""
 
     runs: Sequence[Run]
+    next_cursor: str | None = Field(description="Asks for the next page, with the same filters; null after the last")
 
 
 class StepOfRun(BaseModel):
@@ -117,10 +119,11 @@ class Listing(Model):
     adapter: str | None = None
     profile: str | None = None
     definition: str | None = Field(default=None, description="Key of the integration")
-    account: str | None = Field(default=None, description="The one that runs wait for, or waited for")
+    account: str | None = Field(default=None, description="Runs that have waited because of this connected account")
     since: datetime | None = Field(default=None, description="Started since; without a zone it is UTC")
     until: datetime | None = None
-    limit: int = Field(default=50, ge=1, le=1000)
+    limit: int = Field(default=50, ge=1, le=1000, description="Runs on a page")
+    cursor: str | None = Field(default=None, max_length=MAX_CHARACTERS, description="`next_cursor` of the page before")
 
 
 @router.post(
@@ -152,7 +155,7 @@ async def start(asked: StartRun, request: Request, response: Response, door: Doo
 
 @router.get("", openapi_extra=needs(Scope.RUNS_READ), name="List runs", **SHORT)
 async def list_runs(asked: Annotated[Listing, Query()], door: DoorOf) -> RunList:
-    """The newest first. For older ones than `limit` reaches, ask with `until` of the last one's `started`."""
+    """One page. A run that ends while pages are read may stand on two of them; none is left out."""
     which = RunFilter(
         state=asked.state,
         adapter=asked.adapter,
@@ -162,7 +165,10 @@ async def list_runs(asked: Annotated[Listing, Query()], door: DoorOf) -> RunList
         since=_utc(asked.since),
         until=_utc(asked.until),
     )
-    return RunList(runs=[_run(each) async for each in door.runs.list(which, limit=asked.limit)])
+    keys, listing = door.stores.keys, which.query()
+    token = token_of(keys, listing, asked.cursor) if asked.cursor is not None else None
+    found, following = await door.runs.page(which, limit=asked.limit, token=token)
+    return RunList(runs=[_run(each) for each in found], next_cursor=cursor_of(keys, listing, following))
 
 
 @router.get("/{run_id}", openapi_extra=needs(Scope.RUNS_READ), name="Read a run", **SHORT)

@@ -5,17 +5,20 @@ import errno
 import logging
 import socket
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from auth.api_tokens import plain_address
+from auth.public_url import is_loopback
 from gateway.app import build
 from gateway.codec import PATH, origins_of
 from gateway.door import Door
 from gateway.protocol import BoundedProtocol
 from runtime.connecting import open_connecting
 from runtime.http_server import http_server, listen
+from runtime.own_services import GATEWAY_ADDRESS
 from runtime.runs import Runs
 from runtime.serve import Announce, Parts, Serving, Stop, checks, connected, until_stopped, working
 from runtime.settings import Settings
@@ -24,7 +27,6 @@ from runtime.temporal_server import embedded_temporal, find_temporal
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-PREFERRED_PORT = 8700
 END_SECONDS = 5
 """For the requests under way when the process stops; those that wait for runs are answered at once."""
 
@@ -43,18 +45,19 @@ async def serve_all(settings: Settings, announce: Announce) -> None:
     Raises:
         What `serve_worker` does, and:
         GatewayAddressTaken: the configured address cannot be bound.
-        GatewayOpen: it is no loopback address, and there is no API token yet.
+        GatewayOpen: other machines could reach it, and there is no API token yet.
     """
 
     async def work(stop: Stop) -> None:
         with _listening(settings) as listener:
+            here = as_served(settings, listener)
             async with (
-                embedded_temporal(settings, codec_endpoint=f"{_url(listener)}{PATH}") as temporal,
-                connected(settings, temporal) as parts,
+                embedded_temporal(here, codec_endpoint=f"{_url(listener)}{PATH}") as temporal,
+                connected(here, temporal) as parts,
                 working(parts, temporal),
                 front_door(parts, listener, temporal.ui) as url,
             ):
-                announce(Serving(settings, temporal, url))
+                announce(Serving(here, temporal, url))
                 await stop.asked()
 
     await until_stopped(work)
@@ -66,8 +69,9 @@ async def serve_gateway(settings: Settings, announce: Announce) -> None:
     async def work(stop: Stop) -> None:
         temporal = find_temporal(settings)
         with _listening(settings) as listener:
-            async with connected(settings, temporal) as parts, front_door(parts, listener, temporal.ui) as url:
-                announce(Serving(settings, temporal, url))
+            here = as_served(settings, listener)
+            async with connected(here, temporal) as parts, front_door(parts, listener, temporal.ui) as url:
+                announce(Serving(here, temporal, url))
                 await stop.asked()
 
     await until_stopped(work)
@@ -80,8 +84,9 @@ async def front_door(parts: Parts, listener: socket.socket, ui: str | None) -> A
     url = _url(listener)
     await _refuse_open_doors(parts, listener)
     runs = Runs(parts.client, stores.settings.task_queue)
+    public_url = stores.settings.gateway_url or (url if _is_loopback(listener) else None)
     async with open_connecting(stores) as connecting:
-        door = Door(stores, parts.client, runs, checks(stores, parts.client), connecting.connector, origins_of(ui))
+        door = Door(stores, parts.client, runs, checks(stores, parts.client), connecting, origins_of(ui), public_url)
         async with http_server(_config(build(door), stores.settings), listener):
             log.info("the HTTP API answers at %s", url)
             try:
@@ -110,7 +115,7 @@ def _listening(settings: Settings) -> socket.socket:
     """At the configured address; else at the usual port, or any free one where that is taken."""
     address = settings.gateway_address
     try:
-        return listen(address or f"{HOST}:{PREFERRED_PORT}")
+        return listen(address or GATEWAY_ADDRESS)
     except OSError as error:
         if address is None and error.errno == errno.EADDRINUSE:
             return listen(f"{HOST}:0")
@@ -121,14 +126,33 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 async def _refuse_open_doors(parts: Parts, listener: socket.socket) -> None:
-    host = plain_address(listener.getsockname()[0])
-    if host is not None and host.is_loopback:
+    """What a proxy passes on looks as if it came from this machine, so one that is told of counts as open too."""
+    settings, instead = parts.stores.settings, ""
+    if not _is_loopback(listener):
+        where = f"at {listener.getsockname()[0]}"
+        instead = ", or set TIELINE_GATEWAY_ADDRESS to a loopback address"
+    elif settings.gateway_proxies:
+        where = "through the proxies in TIELINE_GATEWAY_PROXIES"
+    elif settings.gateway_url and not is_loopback(urlsplit(settings.gateway_url).hostname or ""):
+        where = f"at {settings.gateway_url} (TIELINE_GATEWAY_URL)"
+    else:
         return
     if not await parts.stores.api_tokens.are_used():
         raise GatewayOpen(
-            f"the HTTP API would be open to other machines at {host}, and there is no API token yet: make one with "
-            "tieline tokens create NAME --scope runs:start, or set TIELINE_GATEWAY_ADDRESS to a loopback address"
+            f"the HTTP API would be open to other machines {where}, and there is no API token yet: make one with "
+            f"tieline tokens create NAME --scope runs:start{instead}"
         )
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    host = plain_address(listener.getsockname()[0])
+    return host is not None and host.is_loopback
+
+
+def as_served(settings: Settings, listener: socket.socket) -> Settings:
+    """With the address that was found free: what this process calls must not be the front door itself."""
+    host, port = listener.getsockname()[:2]
+    return settings.model_copy(update={"gateway_address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"})
 
 
 def _url(listener: socket.socket) -> str:

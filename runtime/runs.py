@@ -219,6 +219,14 @@ class Runs:
         async for execution in self._client.list_workflows(which.query(), limit=limit):
             yield await _summary(execution)
 
+    async def page(
+        self, which: RunFilter, *, limit: int, token: bytes | None = None
+    ) -> tuple[Sequence[RunSummary], bytes | None]:
+        """One page of the same, and the token with which the next one is asked for; None after the last."""
+        found = self._client.list_workflows(which.query(), page_size=limit, next_page_token=token)
+        await found.fetch_next_page()
+        return [await _summary(execution) for execution in found.current_page or ()], found.next_page_token or None
+
     async def count(self, which: RunFilter) -> int:
         """How many there are."""
         return (await self._client.count_workflows(which.query())).count

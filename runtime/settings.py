@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from auth.public_url import public_url
 from net.egress import AllowRule
 from runtime.notify_settings import check_whole, mail_address, mail_addresses, webhook_secret, webhook_url
 
@@ -134,10 +135,15 @@ class Settings(BaseSettings):
         description="HOST:PORT of the HTTP API, an error when taken. Default: 127.0.0.1:8700, else any free port. "
         "Anything but loopback needs an API token first.",
     )
+    gateway_url: Annotated[str, AfterValidator(public_url)] | None = Field(
+        None,
+        description="URL under which browsers reach the HTTP API, such as https://tieline.example: links for "
+        "connecting accounts begin with it, and providers send browsers back there. Default: its address, on loopback.",
+    )
     gateway_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
         [],
         description="Names under which the HTTP API is reached, separated by commas; requests for others are refused. "
-        "localhost and IP addresses need not be named.",
+        "localhost, IP addresses and the host of `gateway_url` need not be named.",
     )
     gateway_proxies: Annotated[list[Network], NoDecode, BeforeValidator(_split)] = Field(
         [],

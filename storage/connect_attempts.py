@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, literal, select, update
+from sqlalchemy import case, delete, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
@@ -101,16 +101,32 @@ async def arm_attempt(
     return result.rowcount == 1
 
 
-async def take_attempt(connection: AsyncConnection, state_hash: str) -> Attempt | None:
-    """The open attempt that expects this state, which is used up by the same statement: of two, one gets it."""
+async def take_attempt(connection: AsyncConnection, state_hash: str, used_hash: str) -> Attempt | None:
+    """The open attempt that expects this state, which is used up by the same statement: of two, one gets it.
+
+    `used_hash` takes its place, so that a second answer is known for what it is.
+    """
     result = await connection.execute(
         update(attempts)
         .where(attempts.c.state_hash == state_hash, _open())
-        .values(state_hash=None)
+        .values(state_hash=used_hash)
         .returning(*_COLUMNS)
     )
     row = result.first()
     return None if row is None else _attempt(row)
+
+
+async def attempt_that_used(connection: AsyncConnection, used_hash: str) -> str | None:
+    """The id of the attempt whose state this was."""
+    found: str | None = await connection.scalar(select(attempts.c.id).where(attempts.c.state_hash == used_hash))
+    return found
+
+
+async def note_answer(connection: AsyncConnection, attempt_id: str, told: str, seconds: float) -> None:
+    """Its person came back; what is told should nothing more be heard of it within so many seconds."""
+    end = db_now() + literal(seconds)
+    sooner = case((attempts.c.expires_at > end, end), else_=attempts.c.expires_at)
+    await connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(told=told, expires_at=sooner))
 
 
 async def close_attempt(connection: AsyncConnection, attempt_id: str, outcome: str, told: str) -> None:
@@ -118,7 +134,7 @@ async def close_attempt(connection: AsyncConnection, attempt_id: str, outcome: s
     await connection.execute(
         update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.outcome.is_(None))
-        .values(outcome=outcome, told=told, state_hash=None)
+        .values(outcome=outcome, told=told)
     )
 
 

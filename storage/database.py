@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from storage.errors import BadDatabaseUrl, DatabaseUnavailable
+from storage.errors import BadDatabaseUrl, DatabaseUnavailable, StorageError
 from storage.migrate import upgrade
 
 BUSY_SECONDS = 10
@@ -171,6 +171,8 @@ def _unavailable(engine: AsyncEngine) -> Iterator[None]:
     except DBAPIError as error:
         fault = _plain(str(error.orig).splitlines()[0]) if error.orig else "no answer"
         state = str(getattr(error.orig, "sqlstate", None) or "")
+        if state == _NO_TEXT:
+            raise StorageError("a value holds a character that cannot be stored, such as NUL") from None
         if error.connection_invalidated or any(text in fault for text in _FAULTS) or state.startswith(_STATES + _BUSY):
             raise _away(engine, "cannot be used", fault) from None
         raise
@@ -179,6 +181,7 @@ def _unavailable(engine: AsyncEngine) -> Iterator[None]:
 _FAULTS = ("unable to open", "readonly", _LOCKED, "disk", "not a database", "connect")
 _STATES = ("08", "25006", "28", "3D", "42501", "53", "57P", "58")
 """PostgreSQL's: no connection, read-only, no such user or database, no right, no room, shutting down, system error."""
+_NO_TEXT = "22021"
 _BUSY = ("40P01", "55P03", "57014")
 """PostgreSQL's: two that waited for each other, a lock that was not had in time, a statement that took too long."""
 

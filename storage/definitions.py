@@ -17,6 +17,7 @@ from definitions.loading import Document
 from definitions.profile import Profile
 from storage.accounts import accounts_of
 from storage.database import Database, db_now
+from storage.due_tokens import forgive_refusals
 from storage.errors import NotFound, UnreadableDefinition
 from storage.schema import accounts, definition_versions, definitions
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, stored_fields
@@ -71,6 +72,9 @@ class DefinitionStore:
             if not dry_run:
                 for model, change in zip(models, changes, strict=True):
                     await _store(connection, model, change)
+                for model, change in zip(models, changes, strict=True):  # all documents first, as others lock them
+                    if isinstance(model, Integration) and change.action != "unchanged":
+                        await forgive_refusals(connection, model.key)
             return [await _warned(connection, model, change) for model, change in zip(models, changes, strict=True)]
 
     async def edit_profile(self, name: str, edit: Callable[[Profile | None], Profile]) -> Change:

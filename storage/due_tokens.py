@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, case, func, literal, literal_column, null, select, tuple_, update
+from sqlalchemy import Select, case, delete, func, literal, literal_column, null, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
-from storage.schema import tokens
+from storage.schema import accounts, token_clients, tokens
 
 DAY = 86400.0
 PAGE = 500
@@ -86,9 +86,30 @@ async def place_token(connection: AsyncConnection, account_id: str, host: str, c
     await _change(connection, account_id, token_host=host, token_client=client)
 
 
-async def postpone_token(connection: AsyncConnection, account_id: str, seconds: float | None) -> None:
+async def postpone_token(
+    connection: AsyncConnection, account_id: str, seconds: float | None, error: str | None = None
+) -> None:
     """Have a due token, which cannot even be asked for, looked at again later; None: not ahead at all."""
-    await _change(connection, account_id, refresh_at=null() if seconds is None else db_now() + literal(seconds))
+    noted = {} if error is None else {"last_error": error}
+    at = null() if seconds is None else db_now() + literal(seconds)
+    await _change(connection, account_id, refresh_at=at, **noted)
+
+
+async def forgive_refusals(connection: AsyncConnection, integration: str) -> None:
+    """Have what was refused or failed asked for again at once: its definition was changed, perhaps corrected.
+
+    What is in force stays so, what is dead stays dead, and a claim is its holder's.
+    """
+    of_integration = select(accounts.c.id).where(accounts.c.integration == integration)
+    refused = (
+        tokens.c.account_id.in_(of_integration)
+        & (tokens.c.state == "active")
+        & tokens.c.last_error.is_not(None)
+        & (tokens.c.lease_until <= _NOW)
+    )
+    clients = select(tokens.c.token_client).where(refused).scalar_subquery()
+    await connection.execute(delete(token_clients).where(token_clients.c.client.in_(clients)))
+    await connection.execute(update(tokens).where(refused).values(failures=0, last_error=None, refresh_at=db_now()))
 
 
 async def _change(connection: AsyncConnection, account_id: str, **values: object) -> None:

@@ -99,6 +99,17 @@ async def claim_token(
     return fence
 
 
+async def prolong_lease(connection: AsyncConnection, account_id: str, owner: str, fence: int, lease: float) -> bool:
+    """Hold a claim of one's own for so many seconds from now; False when it is held no longer."""
+    until = db_now() + literal(lease)
+    result = await connection.execute(
+        update(tokens)
+        .where(tokens.c.account_id == account_id, tokens.c.lease_owner == owner, tokens.c.fence == fence)
+        .values(lease_until=until, refresh_at=until)
+    )
+    return result.rowcount == 1
+
+
 async def swap_token(
     connection: AsyncConnection,
     account_id: str,

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.sweeping",
     "tests.fixtures.consented",
     "tests.fixtures.parking",
+    "tests.fixtures.shop",
     "tests.fixtures.waiting_runs",
     "tests.fixtures.token_processes",
     "tests.fixtures.chromium",

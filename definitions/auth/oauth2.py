@@ -1,10 +1,11 @@
 """OAuth 2.0 (RFC 6749) with the knobs that real providers need."""
 
+import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from definitions.auth.simple import authorization
 from definitions.base import Duration, Model
@@ -92,12 +93,38 @@ class TokenResponse(Model):
     error: Expression = Field(default="error", description="Finds an error, also inside an answer with status 200")
 
 
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groups
+    except re.error:
+        raise ValueError("not a regular expression") from None
+    if groups > 1:
+        raise ValueError("a pattern has one group at most: what it matches is taken")
+    return text
+
+
+class CallbackValue(Model):
+    """A query parameter of the callback, and what it must look like: a browser brought it."""
+
+    query: str = Field(min_length=1, description="Name of the query parameter")
+    pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        default=None, description="What the whole value must match; if there is a group in it, that is what is taken"
+    )
+
+
+def _callback_value(value: Any) -> Any:
+    return {"query": value} if isinstance(value, str) else value
+
+
 class Capture(Model):
     """Values that become parameters of the account."""
 
     token_reply: dict[Identifier, Expression] = {}
-    callback: dict[Identifier, str] = Field(
-        default={}, description="Parameter by the name of a callback query parameter"
+    callback: dict[
+        Identifier,
+        Annotated[CallbackValue, BeforeValidator(_callback_value, json_schema_input_type=str | CallbackValue)],
+    ] = Field(
+        default={}, description="Parameter by a query parameter of the callback: by its name, or as {query, pattern}"
     )
 
 

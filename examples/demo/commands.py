@@ -41,7 +41,7 @@ class CommandLine:
         self._narrator = narrator
         # What the reader has set is for an installation of theirs, which the demo leaves alone.
         inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("TIELINE_")}
-        self._environment = {**inherited, **settings, "COLUMNS": WIDTH}
+        self.environment = {**inherited, **settings, "COLUMNS": WIDTH}
         self.printed: list[str] = []
 
     async def __call__(self, *arguments: str, stdin: str | None = None) -> Outcome:
@@ -57,6 +57,10 @@ class CommandLine:
             self._tell(command, outcome)
         return outcomes
 
+    async def untold(self, *arguments: str) -> Outcome:
+        """Run `tieline ARGUMENTS…`, one of many that are alike."""
+        return await self._run(arguments, None)
+
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         """Start a command that goes on until it is stopped; standard output is the caller's to read."""
         self._narrator.command(f"tieline {shlex.join(arguments)} &")
@@ -64,7 +68,7 @@ class CommandLine:
             *TIELINE,
             *arguments,
             cwd=ROOT,
-            env=self._environment,
+            env=self.environment,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl-C is for the demo, which stops this in good order
         )
@@ -74,7 +78,7 @@ class CommandLine:
             *TIELINE,
             *arguments,
             cwd=ROOT,
-            env=self._environment,
+            env=self.environment,
             stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -18,8 +18,9 @@ class StepFailed(Exception):
 class Narrator:
     """Writes to a console and keeps count."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, called: str = "demo") -> None:
         self._console = console or Console(highlight=False)
+        self._called = called
         self._chapters = 0
         self._steps = 0
         self._as_expected = 0
@@ -73,7 +74,7 @@ class Narrator:
 
     def end(self) -> int:
         """Write the last line; returns the exit status."""
-        self._print(f"\ndemo: {self._as_expected} of {self._steps} steps as expected", style="bold")
+        self._print(f"\n{self._called}: {self._as_expected} of {self._steps} steps as expected", style="bold")
         return 0 if self._steps and self._as_expected == self._steps else 1
 
     def _fault(self, text: str) -> None:

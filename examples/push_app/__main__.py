@@ -27,5 +27,10 @@ try:
 except urllib.error.HTTPError as error:
     problem = json.load(error)
     sys.exit(f"not pushed ({problem['category']}): {problem['detail']}\nNext step: {problem.get('suggested_action')}")
+except OSError as error:
+    sys.exit(f"{API} did not answer ({error}): push it again, the CRM sees it once")
 print(f"{run['id']}: {run['state']}" + (", pushed before" if run["duplicate"] else ""))
-print(json.dumps(run["result"]["call"]["body"]) if "result" in run else "the answer is still to come")
+if result := run.get("result"):
+    print(json.dumps(result["call"]["body"] if result["call"] else result["decision"]["value"]))
+else:
+    print("the answer is still to come: push it again to ask for it")

@@ -66,5 +66,7 @@ async def test_an_account_is_connected_at_the_front_door(
         page = await gateway.http.get(invitation.link, headers=VISIT, follow_redirects=True)
 
         assert "account main: connected" in page.text
-        assert (await elsewhere.connector.progress(invitation.id)).outcome == CONNECTED
+        progress = await elsewhere.connector.progress(invitation.id)
+        assert progress is not None
+        assert progress.outcome == CONNECTED
         assert (await idle.stores.accounts.get("main")).state == ACTIVE

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import pytest
 import pytest_asyncio
 
 from definitions.loading import load_text
@@ -110,3 +111,29 @@ async def test_a_denied_consent_ends_the_command_with_the_reason(desk: Desk) -> 
     status, output, _ = await ended(process)
     assert page.status_code == 400
     assert (status, json.loads(output)["error"]["outcome"]) == (1, "denied")
+
+
+async def test_a_link_of_the_configured_gateway_is_printed_and_nothing_served_here(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIELINE_GATEWAY_URL", "http://localhost:8799/")
+    process = await desk.command("connect", "main")
+    try:
+        assert (await link_of(process)).startswith("http://localhost:8799/connect/start/")
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--url", "http://tieline.example"], "--url: the address that providers send browsers back to must begin"),
+        (["--url", "https://tieline.example/app"], "--url: expected scheme, host and port alone"),
+        (["--url", "https://tieline.example", "--port", "8701"], "--url and --port"),
+    ],
+)
+async def test_an_address_that_cannot_be_is_bad_use(desk: Desk, options: list[str], told: str) -> None:
+    status, _, errors = await ended(await desk.command("connect", "main", *options))
+    assert status == 2
+    assert told in errors

@@ -6,8 +6,11 @@ import httpx2
 import pytest
 
 from auth.api_tokens import Scope
+from gateway.app import build
+from gateway.door import Door
 from gateway.serve import GatewayOpen, front_door
 from net.redaction import LIVE_SECRETS
+from runtime.connecting import open_connecting
 from runtime.http_server import listen
 from runtime.serve import Parts
 from tests.fixtures.gateway import UI, Gateway, opened_gateway
@@ -119,6 +122,7 @@ async def test_an_address_that_a_stranger_claims_is_not_believed(closed_gateway:
 async def test_an_address_that_a_configured_proxy_tells_is_believed(idle: Installation) -> None:
     settings = idle.stores.settings.model_copy(update={"gateway_proxies": ["127.0.0.1/32"]})
     object.__setattr__(idle.stores, "settings", settings)
+    await idle.stores.api_tokens.create("first", ["manage"])
     async with opened_gateway(idle) as gateway:
         headers = await gateway.token("runs:read", allow=["10.0.0.0/8"])
         answer = await gateway.http.get("/v1/runs", headers={**headers, "X-Forwarded-For": "10.0.0.7"})
@@ -157,6 +161,43 @@ async def test_another_address_than_loopback_is_refused_while_there_is_no_token(
     with listen("0.0.0.0:0") as listener, pytest.raises(GatewayOpen, match="tieline tokens create"):
         async with front_door(Parts(idle.stores, idle.client), listener, UI):
             pass
+
+
+@pytest.mark.parametrize(
+    ("open_to", "told"),
+    [
+        ({"gateway_proxies": ["10.0.0.1/32"]}, "through the proxies in TIELINE_GATEWAY_PROXIES"),
+        ({"gateway_url": "https://tieline.example"}, "at https://tieline.example"),
+    ],
+)
+async def test_what_a_proxy_in_front_would_open_is_refused_while_there_is_no_token(
+    idle: Installation, open_to: dict[str, Any], told: str
+) -> None:
+    object.__setattr__(idle.stores, "settings", idle.stores.settings.model_copy(update=open_to))
+    with listen("127.0.0.1:0") as listener, pytest.raises(GatewayOpen, match=told):
+        async with front_door(Parts(idle.stores, idle.client), listener, UI):
+            pass
+
+
+async def test_without_a_token_another_address_of_this_machine_reaches_nothing(open_gateway: Gateway) -> None:
+    other = open_gateway.url.replace("127.0.0.1", "127.0.0.2")  # also loopback: it listens at one address only
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"{open_gateway.url}/healthz")).status_code == 200
+        with pytest.raises(httpx2.ConnectError):
+            await http.get(f"{other}/healthz")
+
+
+@pytest.mark.parametrize("client", ["192.0.2.9", "10.0.0.7", "::ffff:10.0.0.7", "fe80::1%eth0", "testclient"])
+async def test_without_a_token_who_is_not_on_this_machine_is_refused_however_it_came(
+    open_gateway: Gateway, client: str
+) -> None:
+    tieline = open_gateway.tieline
+    async with open_connecting(tieline.stores) as connecting:
+        app = build(Door(tieline.stores, tieline.client, tieline.runs, {}, connecting, frozenset(), None))
+        transport = httpx2.ASGITransport(app=app, client=(client, 4711))  # no test can come from there
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            answer = await http.get("/v1/runs")
+    assert answer.status_code == 401
 
 
 async def test_another_address_than_loopback_is_served_once_there_is_a_token(idle: Installation) -> None:

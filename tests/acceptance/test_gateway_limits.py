@@ -296,7 +296,7 @@ async def test_an_error_that_nobody_foresaw_tells_the_caller_nothing(
     def broken(*args: object, **options: object) -> None:
         raise ZeroDivisionError("planted-in-error")
 
-    monkeypatch.setattr(type(open_gateway.tieline.runs), "list", broken)
+    monkeypatch.setattr(type(open_gateway.tieline.runs), "page", broken)
     answer = await open_gateway.http.get("/v1/runs")
     assert (answer.status_code, answer.json()["category"]) == (500, "internal")
     assert "planted-in-error" not in answer.text

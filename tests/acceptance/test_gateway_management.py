@@ -250,6 +250,9 @@ MANAGED = [
     ("PUT", "/v1/accounts/crm/secrets"),
     ("POST", "/v1/accounts/crm/test"),
     ("POST", "/v1/accounts/crm/refresh"),
+    ("POST", "/v1/accounts/crm/connect"),
+    ("GET", f"/v1/accounts/crm/connect/{'0' * 32}"),
+    ("POST", "/v1/accounts/crm/disconnect"),
     ("DELETE", "/v1/accounts/crm"),
     ("GET", "/v1/profiles"),
     ("GET", "/v1/profiles/production"),
@@ -276,4 +279,4 @@ async def test_every_route_of_the_api_is_tried_without_a_token(closed_gateway: G
         for method in methods
     }
     assert set(answers.values()) == {401}
-    assert len(answers) >= 23
+    assert len(answers) >= 26

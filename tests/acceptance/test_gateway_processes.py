@@ -73,6 +73,38 @@ async def test_a_gateway_that_is_told_to_stop_answers_who_waits_and_ends_well(
             assert (await waiting).status_code == 202
 
 
+async def test_a_token_that_is_revoked_elsewhere_is_refused_from_then_on(idle: Installation, tmp_path: Path) -> None:
+    made = await tieline_command(idle, "tokens", "create", "shop", "--scope", "runs:read")
+    headers = {"Authorization": f"Bearer {made.output.strip()}"}
+    async with serving_process(idle, tmp_path, "gateway", "-o", "json") as process:
+        url = f"{(await announced(process))['http_api']}/v1/runs"
+        async with httpx2.AsyncClient(trust_env=False, timeout=40, headers=headers) as http:
+            before = (await http.get(url)).status_code
+            revoked = await tieline_command(idle, "tokens", "revoke", "shop")
+            after = (await http.get(url)).status_code
+    assert (before, revoked.status, after) == (200, 0, 401)
+
+
+async def test_calls_do_not_reach_the_gateway_itself(idle: Installation, tmp_path: Path) -> None:
+    async with serving_process(idle, tmp_path, "gateway", "-o", "json", egress_allow="127.0.0.1") as process:
+        url = (await announced(process))["http_api"]
+        async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=40) as http:
+            integration = {
+                "kind": "integration",
+                "key": "own",
+                "name": "own",
+                "base_url": url,
+                "auth": {"type": "none"},
+            }
+            more = {"ports": [int(url.rpartition(":")[2])], "test": {"path": "/healthz"}}
+            applied = await http.post("/v1/definitions", json={**integration, **more})
+            assert applied.status_code == 200, applied.text
+            await http.post("/v1/accounts", json={"name": "own", "integration": "own"})
+            tested = (await http.post("/v1/accounts/own/test")).json()
+    assert tested["works"] is False
+    assert "is a service of this installation, closed by the egress policy" in tested["failure"]["message"]
+
+
 async def test_two_gateways_on_one_machine_find_a_port_each(idle: Installation, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from auth.api_tokens import ApiTokenError, ApiTokens, Scope, TokenRefused, plain_address, token_id_of
 from storage.database import Database, db_now
-from storage.errors import AlreadyExists, NotFound
+from storage.errors import AlreadyExists, NotFound, StorageError
 from storage.schema import api_tokens
 
 HERE = "127.0.0.1"
@@ -147,3 +147,8 @@ async def test_a_token_that_cannot_be_is_refused_with_what_to_write(
 
 def test_the_zone_of_an_address_does_not_matter() -> None:
     assert str(plain_address("fe80::1%eth0")) == "fe80::1"
+
+
+async def test_what_no_database_can_hold_is_told_as_the_callers_fault(tokens: ApiTokens) -> None:
+    with pytest.raises(StorageError):
+        await tokens.revoke("a\0b")

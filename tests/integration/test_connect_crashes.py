@@ -1,10 +1,12 @@
 """A process that is killed while it connects: the grant before it stays, and the person can simply go on."""
 
 import pytest
+from sqlalchemy import update
 
 from auth.connect_error import ConnectError
 from auth.errors import NeedsReconnect
 from storage.accounts import ACTIVE, NOT_CONNECTED
+from storage.schema import connect_attempts
 from tests.fixtures.authorization_server import TOKEN, Fault, instead
 from tests.fixtures.consented import Browser, Connecting
 from tests.fixtures.token_endpoint import refusal
@@ -48,6 +50,28 @@ async def test_after_a_kill_the_person_consents_once_more(connecting: Connecting
     state = await connecting.bench.process().ensure(opened)
     assert connecting.server.memory.honours(state.token)
     assert await connecting.bench.record(opened, "consent") is None
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_whoever_waits_for_a_killed_connect_learns_within_two_minutes_what_became_of_it(
+    connecting: Connecting, child: Child, point: str
+) -> None:
+    opened = await connecting.create()
+    browser, invitation = connecting.browser(), await connecting.invite()
+    query = await browser.go(invitation)
+    await child.order(connecting.bench, callback=query, cookie=browser.cookie, dies=point)
+    await child.killed()
+    at_once = await connecting.connector.progress(invitation.id)
+    async with connecting.bench.database.write() as connection:
+        ends = connect_attempts.c.expires_at
+        await connection.execute(update(connect_attempts).values(expires_at=ends - 121))
+    later = await connecting.connector.progress(invitation.id)
+    assert at_once is not None
+    assert later is not None
+    assert (at_once.outcome, later.outcome) == (None, "expired")
+    assert "ended before the provider gave a token; the account is as it was" in (later.told or "")
+    assert "Next step: tieline accounts connect main" in (later.told or "")
+    assert (await connecting.bench.account(opened)).state == NOT_CONNECTED
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -133,32 +133,6 @@ async def test_an_identity_that_does_not_come_connects_nothing(sqlite_connecting
     assert await fault_of(sqlite_connecting, sqlite_connecting.browser()) is Fault.UNIDENTIFIED
 
 
-@pytest.mark.parametrize(
-    ("realm", "fault"),
-    [
-        ("123-abc", None),
-        ("evil.example/", Fault.BAD_CALLBACK),
-        ("evil.example", Fault.BAD_CALLBACK),
-        ("", Fault.BAD_CALLBACK),
-    ],
-)
-async def test_a_value_of_the_callback_is_taken_only_if_it_can_lead_nowhere(
-    sqlite_connecting: Connecting, realm: str, fault: Fault | None
-) -> None:
-    await sqlite_connecting.create_own(capture={"callback": {"realm": "realmId"}})
-    browser = sqlite_connecting.browser()
-    query = await browser.go(await sqlite_connecting.invite()) + f"&realmId={realm}"
-    if fault is None:
-        await sqlite_connecting.connector.finish(query, browser.cookie)
-        credential = await sqlite_connecting.bench.resolver().resolve_account("main")
-        assert credential.values["realm"].reveal() == realm
-        return
-    with pytest.raises(ConnectError) as caught:
-        await sqlite_connecting.connector.finish(query, browser.cookie)
-    assert caught.value.fault is fault
-    assert sqlite_connecting.server.token_requests == []
-
-
 async def test_endpoints_and_client_authentication_come_from_the_issuer(connecting: Connecting) -> None:
     connecting.server.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     connecting.server.client.auth_method = "client_secret_post"

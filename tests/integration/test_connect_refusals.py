@@ -38,6 +38,7 @@ async def test_a_denied_consent_leaves_the_account_and_asks_for_no_token(connect
     query = await browser.go(invitation)
     assert await refused(connecting, query, browser.cookie) is Fault.DENIED
     progress = await connecting.connector.progress(invitation.id)
+    assert progress is not None
     assert progress.outcome == "denied"
     assert "tieline accounts connect main" in (progress.told or "")
     assert (await connecting.bench.account(opened)).state == NOT_CONNECTED
@@ -55,12 +56,16 @@ async def test_a_denied_consent_leaves_a_connected_account_at_work(connecting: C
     assert (await connecting.bench.account(opened)).state == ACTIVE
 
 
-async def test_an_answer_serves_once(connecting: Connecting) -> None:
+async def test_an_answer_serves_once_and_the_second_is_noted_with_the_attempt_that_had_it(
+    connecting: Connecting, caplog: pytest.LogCaptureFixture
+) -> None:
     await connecting.create()
-    browser = connecting.browser()
-    query = await browser.go(await connecting.invite())
+    browser, invitation = connecting.browser(), await connecting.invite()
+    query = await browser.go(invitation)
     await connecting.connector.finish(query, browser.cookie)
-    assert await refused(connecting, query, browser.cookie) is Fault.UNKNOWN_STATE
+    with caplog.at_level(logging.WARNING):
+        assert await refused(connecting, query, browser.cookie) is Fault.UNKNOWN_STATE
+    assert f"its state belongs to connect attempt {invitation.id}, which had it before" in caplog.text
     assert (len(connecting.server.token_requests), connecting.server.memory.code_reuses) == (1, 0)
 
 
@@ -80,12 +85,15 @@ async def test_an_answer_from_another_browser_is_refused_noted_and_used_up(
     connecting: Connecting, caplog: pytest.LogCaptureFixture, cookie: str | None
 ) -> None:
     await connecting.create()
-    browser = connecting.browser()
-    query = await browser.go(await connecting.invite())
+    browser, invitation = connecting.browser(), await connecting.invite()
+    query = await browser.go(invitation)
     with caplog.at_level(logging.WARNING):
         assert await refused(connecting, query, cookie) is Fault.FOREIGN_BROWSER
     assert await refused(connecting, query, browser.cookie) is Fault.UNKNOWN_STATE
-    assert "another browser" in caplog.text
+    assert f"a callback of connect attempt {invitation.id} came from another browser" in caplog.text
+    progress = await connecting.connector.progress(invitation.id)
+    assert progress is not None
+    assert progress.told is None
     assert connecting.server.token_requests == []
 
 
@@ -167,6 +175,20 @@ async def test_a_strangers_callback_does_not_choose_what_is_masked(sqlite_connec
     assert await refused(sqlite_connecting, "state=harmless-word&code=another-word", None) is Fault.UNKNOWN_STATE
 
     assert LIVE_SECRETS.scrub(answer) == answer
+
+
+async def test_a_state_that_nobody_asked_for_is_refused_and_noted(
+    connecting: Connecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = await connecting.create()
+    await connecting.browser().connect()
+    before = await connecting.bench.stored(opened)
+    with caplog.at_level(logging.WARNING):
+        assert await refused(connecting, "state=made-up&code=stolen", "x" * 43) is Fault.UNKNOWN_STATE
+    assert "its state was never asked for" in caplog.text
+    assert "made-up" not in caplog.text
+    assert await connecting.bench.stored(opened) == before
+    assert len(connecting.server.token_requests) == 1
 
 
 @pytest.mark.parametrize("ticket", ["", "unknown", "x" * 43])

@@ -32,7 +32,7 @@ from tests.fixtures.waiting import until
 TOUCH = text("UPDATE tokens SET failures = failures WHERE account_id = :id")
 """Locks the account's row, on SQLite the whole database, until the transaction ends."""
 
-HASTY = Timing(deadline=0.2, persist=0.2, wait=20, poll=0.02)
+HASTY = Timing(deadline=0.5, persist=0.2, wait=20, poll=0.02, lease=1.6, pulse=0.4, watch=0.5)
 """Its requests and leases end within a test."""
 
 

@@ -68,7 +68,7 @@ async def test_a_killed_process_s_claim_ends_with_its_lease(
     held = Held(token("never-seen"))
     endpoint.answer(held, token("second"))
     opened = await bench.connect(client_credentials(endpoint.url))
-    await child.order(bench, timing=replace(PATIENT, deadline=0.3, persist=0.1))
+    await child.order(bench, timing=replace(PATIENT, deadline=0.3, persist=0.1, lease=1.0))
     await asyncio.wait_for(held.arrived.wait(), LIMIT)
     child.process.kill()
     await child.killed()

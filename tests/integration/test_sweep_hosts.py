@@ -47,7 +47,7 @@ async def test_a_slow_host_does_not_keep_another_waiting(
     other_endpoint.answer(token("first"))
     await sqlite_sweeping.connected(10, client_credentials(granted.url), prefix="slow")
     await sqlite_sweeping.connected(10, client_credentials(other_endpoint.url), prefix="quick")
-    slow, quick = Load(seconds=0.5), Load()
+    slow, quick = Load(seconds=1.5), Load()
     granted.answer(slow)
     other_endpoint.answer(quick)
     await sqlite_sweeping.sweep()

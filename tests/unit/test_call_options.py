@@ -19,6 +19,6 @@ def test_an_attempt_lasts_through_two_sends_and_all_that_a_token_may_take(timeou
 
     options = call_options(call, timedelta(hours=24))
 
-    longest = Timing().wait + Timing().lease
+    longest = Timing().wait + Timing().watch + Timing().longest
     assert options["start_to_close_timeout"] is not None
     assert options["start_to_close_timeout"] > 2 * (operation.timeout + timedelta(seconds=longest))

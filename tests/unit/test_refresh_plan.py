@@ -110,8 +110,15 @@ def test_a_token_of_one_minute_is_not_renewed_all_the_time() -> None:
     assert next_step(dataclasses.replace(short, now=NOW + 55)) is Step.REDEEM
 
 
-def test_a_lease_outlives_all_that_is_done_under_it() -> None:
-    assert Timing(deadline=10, persist=5).lease == 35
+def test_a_claim_may_last_as_long_as_all_that_is_done_under_it() -> None:
+    assert Timing(deadline=10, persist=5).longest == 35
+
+
+def test_a_killed_holder_is_followed_while_a_provider_forgives_and_a_living_one_is_seen_to_live() -> None:
+    timing = Timing()
+    assert timing.lease + timing.watch < timing.wait < 30
+    assert 2 * timing.pulse < timing.lease
+    assert timing.pulse < timing.watch
 
 
 @given(account=st.uuids().map(str), lifetime=st.floats(min_value=300, max_value=1e6))

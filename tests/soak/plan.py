@@ -1,0 +1,37 @@
+"""How a soak goes: how many kills, how often, and how much is going on meanwhile."""
+
+from dataclasses import dataclass
+
+LEASE = 60.0
+"""Seconds for which a worker's claim on a token holds (`auth.refresh_plan.Timing`), as every worker has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Times in seconds. The instants of the kills, and all that is random, follow from the seed."""
+
+    seed: int
+    kills: int = 200
+    seconds_limit: float = 7200.0
+    """No kill after these; then the soak counts as broken off."""
+    grace: float = 300.0
+    """For which the authorization server forgives a refresh token that comes twice: longer than a lease, and the sweeps
+    that are killed after it."""
+    postgresql: bool = False
+    accounts: int = 20
+    workers: int = 4
+    lifetime: int = 8
+    """Of the tokens of every other account: renewed on demand. The others' live an hour and are made due."""
+    runs_per_second: float = 4.0
+    least_between: float = 0.3
+    most_between: float = 4.0
+    delay: float = 0.4
+    """The other side takes up to this before it acts, and again before it answers."""
+    due_every: float = 6.0
+    pause_each: int = 40
+    """After so many kills a worker is stopped for longer than a lease instead, and then wakes. 0: never."""
+    pause: tuple[float, float] = (LEASE + 2.0, LEASE + 15.0)
+    settle: float = 300.0
+    """Within which all runs must have ended, or wait for somebody, once nobody kills any more."""
+    hasty: bool = False
+    """Workers whose leases and heartbeats take a second or two, for a soak that must end soon."""

@@ -21,7 +21,7 @@ from storage.due_tokens import forgive_refusals
 from storage.errors import NotFound, UnreadableDefinition
 from storage.schema import accounts, definition_versions, definitions
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, stored_fields
-from storage.waiters import wake_for_profile
+from storage.waiters import wake_for_integration, wake_for_profile
 
 Kind = Literal["integration", "profile"]
 _MODELS: dict[str, type[Integration] | type[Profile]] = {"integration": Integration, "profile": Profile}
@@ -75,6 +75,8 @@ class DefinitionStore:
                 for model, change in zip(models, changes, strict=True):  # all documents first, as others lock them
                     if isinstance(model, Integration) and change.action != "unchanged":
                         await forgive_refusals(connection, model.key)
+                for change in changes:
+                    await _wake(connection, change)
             return [await _warned(connection, model, change) for model, change in zip(models, changes, strict=True)]
 
     async def edit_profile(self, name: str, edit: Callable[[Profile | None], Profile]) -> Change:
@@ -89,6 +91,7 @@ class DefinitionStore:
             model = edit(before)
             change = await self._change(connection, model)
             await _store(connection, model, change)
+            await _wake(connection, change)
             return await _warned(connection, model, change)
 
     async def integration(self, key: str) -> Integration:
@@ -220,8 +223,17 @@ async def _store(connection: AsyncConnection, model: Integration | Profile, chan
     else:
         where = (definitions.c.kind == kind, definitions.c.key == key)
         await connection.execute(update(definitions).where(*where).values(version=version))
-    if isinstance(model, Profile):
-        await wake_for_profile(connection, key, f"profile {key} was changed")
+
+
+async def _wake(connection: AsyncConnection, change: Change) -> None:
+    """Wake the runs that may go on by what a document says now: they look again, and wait again if they must.
+
+    The last of all: who revives an account locks its token first and its runs then.
+    """
+    if change.action == "unchanged":
+        return
+    wake = wake_for_profile if change.kind == "profile" else wake_for_integration
+    await wake(connection, change.key, f"{change.kind} {change.key} was changed")
 
 
 async def _warned(connection: AsyncConnection, model: Integration | Profile, change: Change) -> Change:

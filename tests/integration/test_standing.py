@@ -126,6 +126,20 @@ async def test_new_secrets_and_the_token_they_bring_wake_the_runs_of_an_account_
     assert [each.kind for each in await lobby.told()] == ["needs_reconnect", "reconnected"]
 
 
+async def test_a_corrected_definition_wakes_the_runs_of_its_accounts_and_the_first_of_them_revives_it(
+    lobby: Lobby, endpoint: TokenEndpoint
+) -> None:
+    bench = lobby.connecting.bench
+    await robot(bench, endpoint)
+    await bench.resolver().park(waiter(1, ROBOT))
+    endpoint.answer(token("good"))
+    await bench.define(client_credentials(endpoint.url, {"scopes": ["right"]}), key="of-robot")
+    woken = await lobby.woken()
+    await bench.resolver().resolve(ROBOT)
+    assert (woken, await lobby.waiting()) == ([ticket(1)], [])
+    assert [each.kind for each in await lobby.told()] == ["needs_reconnect", "reconnected"]
+
+
 async def test_new_secrets_that_are_refused_too_wake_nobody_and_tell_nobody_again(
     lobby: Lobby, endpoint: TokenEndpoint
 ) -> None:

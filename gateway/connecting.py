@@ -92,7 +92,7 @@ async def progress(name: str, attempt: AttemptId, door: DoorOf) -> ConnectProgre
         raise Problem(
             404, "not_found", f"account {name!r} has no attempt {attempt} to connect; it is forgotten after an hour"
         )
-    told = nobody_came(name) if found.outcome == EXPIRED else found.told
+    told = found.told or (nobody_came(name) if found.outcome == EXPIRED else None)
     return ConnectProgress(
         id=attempt,
         account=name,

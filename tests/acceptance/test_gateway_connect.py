@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import update
 
 from auth.connect import CALLBACK_PATH
+from auth.connect_error import unfinished
 from gateway.serve import front_door
 from net.redaction import LIVE_SECRETS
 from runtime.http_server import listen
 from runtime.serve import Parts
+from storage.connect_attempts import note_answer
 from storage.database import db_now
 from storage.schema import connect_attempts
 from tests.fixtures.gateway import opened_gateway
@@ -73,6 +75,15 @@ async def test_a_link_that_nobody_followed_in_time_is_told_as_expired(shop: Shop
     page = await shop.follow(told["link"])
     assert (progress["outcome"], page.status_code) == ("expired", 404)
     assert progress["told"] == "account main: nobody consented in time. Next step: tieline accounts connect main"
+
+
+async def test_a_consent_whose_process_was_ended_before_the_token_came_is_told_to_the_app(shop: Shop) -> None:
+    told = await shop.link()
+    async with shop.gateway.tieline.stores.database.write() as connection:
+        await note_answer(connection, told["id"], unfinished("main"), -1)  # as it is noted before the code is sent
+    progress = await shop.progress(told["id"])
+    assert progress["outcome"] == "expired"
+    assert "the process that took it ended before the provider gave a token" in progress["told"]
 
 
 async def test_what_a_grant_revoked_at_the_provider_leaves_is_mended_by_one_consent(shop: Shop) -> None:

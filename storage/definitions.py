@@ -21,7 +21,7 @@ from storage.due_tokens import forgive_refusals
 from storage.errors import NotFound, UnreadableDefinition
 from storage.schema import accounts, definition_versions, definitions
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, stored_fields
-from storage.waiters import wake_for_integration, wake_for_profile
+from storage.waiters import wake_for_profile
 
 Kind = Literal["integration", "profile"]
 _MODELS: dict[str, type[Integration] | type[Profile]] = {"integration": Integration, "profile": Profile}
@@ -119,13 +119,14 @@ class DefinitionStore:
             raise NotFound(kind, key, (await connection.scalars(keys)).all())
         return self.model_of(kind, row.version, row.document)
 
-    async def hold(self, connection: AsyncConnection, kind: Kind, key: str) -> None:
-        """Let nobody put another version of a document into force until the transaction ends.
+    async def hold(self, connection: AsyncConnection) -> None:
+        """Let nobody apply until the transaction ends: first of all in it.
 
-        Not by a lock that is shared: whoever wants to change the document would wait for as long as others keep coming.
+        Others may hold at the same time. Of whoever wants the table, PostgreSQL lets those who came first go first, and
+        a row it does not: who wants to change one that others share waits for as long as more of them come.
         """
-        query = select(definitions.c.version).where(definitions.c.kind == kind, definitions.c.key == key)
-        await connection.execute(query.with_for_update())
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("LOCK TABLE definitions IN ROW EXCLUSIVE MODE"))
 
     def model_of(self, kind: str, version: str, document: str) -> Integration | Profile:
         """The model of a stored version, parsed once. Raises UnreadableDefinition."""
@@ -226,14 +227,10 @@ async def _store(connection: AsyncConnection, model: Integration | Profile, chan
 
 
 async def _wake(connection: AsyncConnection, change: Change) -> None:
-    """Wake the runs that may go on by what a document says now: they look again, and wait again if they must.
-
-    The last of all: who revives an account locks its token first and its runs then.
-    """
-    if change.action == "unchanged":
-        return
-    wake = wake_for_profile if change.kind == "profile" else wake_for_integration
-    await wake(connection, change.key, f"{change.kind} {change.key} was changed")
+    """Wake the runs whose account was found through a profile. The last of all: who revives an account locks its token
+    first and its runs then."""
+    if change.kind == "profile" and change.action != "unchanged":
+        await wake_for_profile(connection, change.key, f"profile {change.key} was changed")
 
 
 async def _warned(connection: AsyncConnection, model: Integration | Profile, change: Change) -> Change:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from definitions.refs import CredentialRef
 from storage.database import db_now
 from storage.outbox import WAKE, new_row, post
-from storage.schema import accounts, waiters
+from storage.schema import waiters
 
 SLACK = 86400.0
 """Seconds: Temporal's clock is another one, and a run begins to wait after it was registered, later still where the
@@ -55,12 +55,6 @@ async def wake_for_account(
 async def wake_for_profile(connection: AsyncConnection, profile: str, because: str) -> int:
     """Wake the runs whose account was found through a profile: it may bind another one now."""
     return await _wake(connection, waiters.c.profile == profile, because, None)
-
-
-async def wake_for_integration(connection: AsyncConnection, key: str, because: str) -> int:
-    """Wake the runs whose account may work by what its integration says now."""
-    of_integration = select(accounts.c.id).where(accounts.c.integration == key)
-    return await _wake(connection, waiters.c.account_id.in_(of_integration), because, None)
 
 
 async def wake_for_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str, because: str) -> int:

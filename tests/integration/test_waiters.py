@@ -84,6 +84,20 @@ async def test_who_is_registered_while_a_subject_gets_another_account_is_woken_o
     assert await lobby.waiting() == []
 
 
+@pytest.mark.parametrize("again", range(2))
+async def test_who_is_registered_while_the_definition_is_corrected_waits_for_a_token_that_is_asked_for(
+    lobby: Lobby, again: int
+) -> None:
+    await lobby.die()
+    bench = lobby.connecting.bench
+    corrected = authorization_code(lobby.connecting.server, scopes=["read", "write"])
+    outcomes = await around(lobby, bench.define(corrected))
+    row = await bench.row(lobby.main)
+    assert not outcomes[-1]
+    assert await lobby.waiting() == tickets(outcomes)
+    assert (row.state, row.refresh_at is not None) == ("active", True)
+
+
 async def test_profiles_are_applied_while_their_runs_are_registered_and_somebody_connects(lobby: Lobby) -> None:
     """All three want what another one holds; in one order, nobody waits for ever."""
     await lobby.die()

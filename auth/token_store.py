@@ -305,19 +305,20 @@ class TokenStore:
 
     async def fail(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, refusal: Refusal, host: str
-    ) -> bool:
-        """Note a refusal; False when the row or the account changed meanwhile, so that it says nothing any more."""
+    ) -> Refusal | None:
+        """Note a refusal, and return what it is held for; None when the row or the account changed meanwhile, so that
+        it says nothing any more."""
         account_id = claim.seen.row.account_id
         if refusal.host_wait is not None:
             await block_host(connection, host, refusal.host_wait, refusal.code)
         row = await lock_token(connection, account_id)
         if row is None or row.fence != claim.fence:
-            return False
+            return None
         moved = row.version != claim.seen.row.version or await _account_changed(connection, opened)
         if moved and refusal.class_ is not ErrorClass.TRANSIENT:
             await release_token(connection, account_id, claim.owner, claim.fence)
             await self._vault.delete(connection, TABLE, account_id, PENDING)
-            return False
+            return None
         if refusal.unknown and refused_for_good(row.refused_since, row.failures, row.now):
             refusal = dataclasses.replace(refusal, class_=ErrorClass.PERMANENT_GRANT)
         dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
@@ -341,7 +342,7 @@ class TokenStore:
         if dead or lasting:
             await self._vault.put(connection, TABLE, account_id, REFUSED, claim.fence, claim.seen.basis.encode())
         await self._keep_what_came(connection, claim, row, refusal)
-        return True
+        return refusal
 
     async def _token(self, connection: AsyncConnection, row: TokenRow) -> StoredToken | None:
         content = await self._vault.get(connection, TABLE, row.account_id, TOKEN, version=row.version)

@@ -116,7 +116,7 @@ async def forgive_refusals(connection: AsyncConnection, integration: str) -> Non
     )
     clients = select(tokens.c.token_client).where(refused).scalar_subquery()
     await connection.execute(delete(token_clients).where(token_clients.c.client.in_(clients)))
-    due = {"state": "active", "failures": 0, "last_error": None, "refresh_at": db_now()}
+    due = {"state": "active", "failures": 0, "last_error": None, "refused_since": None, "refresh_at": db_now()}
     await connection.execute(update(tokens).where(refused).values(due))
 
 

@@ -11,9 +11,11 @@ from auth.credential import Credential, OpenAccount
 from auth.errors import AuthError, CredentialError
 from auth.filling import fill
 from auth.placement import Draft, PlacementError, place
+from auth.refusal import of_net_error
 from auth.reply_body import read_body
 from auth.secret import Secret
 from auth.tls import tls_options
+from auth.token_error import TRANSIENT_STATUSES, ErrorClass
 from auth.token_record import RawReply
 from auth.token_reply import TokenReply, read_captures
 from auth.token_request import JSON, MAX_BYTES
@@ -24,7 +26,7 @@ from definitions.templates import TemplateError
 from definitions.urls import UrlError, build_url, render_url
 from net.client import GuardedClient
 from net.errors import NetError
-from net.messages import OutboundRequest
+from net.messages import HttpReply, OutboundRequest
 from net.redaction import LIVE_SECRETS
 
 DEADLINE = 15.0
@@ -37,6 +39,8 @@ class Unidentified(AuthError):
 async def look_around(http: GuardedClient, opened: OpenAccount, reply: TokenReply) -> TokenReply:
     """Make the integration's call after connecting, if it declares one, and add what it captures.
 
+    It is made once more when it fails in passing: the consent that it follows cannot be had again.
+
     Raises:
         Unidentified: the call failed, or its answer lacks what it should bring.
     """
@@ -45,7 +49,8 @@ async def look_around(http: GuardedClient, opened: OpenAccount, reply: TokenRepl
     if (call := auth.after_connect) is None:
         return reply
     try:
-        answer = await http.send(_request(opened, auth, call, reply))
+        request = _request(opened, auth, call, reply)
+        answer = await _answer(http, request) or await http.send(request)
     except (NetError, UrlError, TemplateError, PlacementError, CredentialError) as error:
         raise Unidentified(f"the call after connecting could not be made: {LIVE_SECRETS.scrub(str(error))}") from None
     if not 200 <= answer.status < 300:
@@ -54,6 +59,17 @@ async def look_around(http: GuardedClient, opened: OpenAccount, reply: TokenRepl
     if missing := call.capture.keys() - found.keys():
         raise Unidentified(f"the answer to the call after connecting holds no {', '.join(sorted(missing))}")
     return dataclasses.replace(reply, captured={**reply.captured, **found})
+
+
+async def _answer(http: GuardedClient, request: OutboundRequest) -> HttpReply | None:
+    """None: none came, or one that says nothing but that the provider is in trouble."""
+    try:
+        answer = await http.send(request)
+    except NetError as error:
+        if of_net_error(error).class_ is not ErrorClass.TRANSIENT:
+            raise
+        return None
+    return None if answer.status in TRANSIENT_STATUSES or answer.status >= 500 else answer
 
 
 def external_id(auth: OAuth2Auth, reply: TokenReply) -> str | None:

@@ -289,6 +289,11 @@ class TokenStore:
             content = await self._vault.get(connection, TABLE, account_id, IDENTITY)
         return content.decode() if content else None
 
+    async def in_force(self, account_id: str, basis: str) -> bool:
+        """Whether there is a token, and its grant is alive."""
+        seen = await self.look(account_id, basis)
+        return seen is not None and seen.standing.alive and seen.token is not None
+
     async def end(self, seen: Seen, opened: OpenAccount, cause: str) -> None:
         """Note that nothing can renew this token, unless it was renewed or is being renewed after all."""
         account_id = seen.row.account_id

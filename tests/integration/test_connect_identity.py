@@ -8,7 +8,8 @@ import pytest
 
 from auth.connect_error import ConnectError, Fault
 from storage.accounts import ACTIVE
-from tests.fixtures.authorization_server import AUTHORIZE, TOKEN, StrictServer, instead, said_as
+from tests.fixtures.authorization_server import AUTHORIZE, REVOKE, TOKEN, StrictServer, drop_before, instead, said_as
+from tests.fixtures.authorization_server import Fault as Misbehaviour
 from tests.fixtures.consented import Browser, Connecting
 from tests.fixtures.http import Answer
 
@@ -92,6 +93,44 @@ async def test_a_call_after_connecting_that_brings_nothing_connects_nothing_and_
     assert await fault_of(sqlite_connecting, sqlite_connecting.browser()) is Fault.UNIDENTIFIED
     assert sqlite_connecting.server.newest.family.revoked
     assert (await sqlite_connecting.bench.accounts.get("main")).state == "not_connected"
+
+
+@pytest.mark.parametrize("trouble", [instead(Answer(503)), instead(Answer(429)), drop_before])
+async def test_a_call_after_connecting_that_fails_in_passing_is_made_once_more(
+    sqlite_connecting: Connecting, trouble: Misbehaviour
+) -> None:
+    await sqlite_connecting.create_own(after_connect=ME)
+    sqlite_connecting.server.fault("/api/me", trouble)
+    await sqlite_connecting.browser().connect()
+    credential = await sqlite_connecting.bench.resolver().resolve_account("main")
+    assert credential.values["user_id"].reveal() == "id-of-ann"
+
+
+@pytest.mark.parametrize("answer", [Answer(503), Answer(403), Answer(200, b"{}")])
+async def test_what_may_be_the_same_person_s_is_not_revoked_while_a_grant_is_in_force(
+    connecting: Connecting, answer: Answer
+) -> None:
+    """At some providers that would end the grant in force as well."""
+    await connecting.create_own(after_connect=ME)
+    browser = connecting.browser()
+    await browser.connect()
+    before = await connecting.bench.stored(await connecting.bench.open())
+    connecting.server.fault("/api/me", instead(answer), instead(answer))
+    assert await fault_of(connecting, browser) is Fault.UNIDENTIFIED
+    assert connecting.server.to(REVOKE) == []
+    assert await connecting.bench.stored(await connecting.bench.open()) == before
+
+
+async def test_what_cannot_be_told_apart_is_given_back_when_the_grant_before_is_dead(
+    sqlite_connecting: Connecting,
+) -> None:
+    await sqlite_connecting.create_own(after_connect=ME)
+    browser = sqlite_connecting.browser()
+    await browser.connect()
+    await sqlite_connecting.bench.set_token_row(await sqlite_connecting.bench.open(), state="dead")
+    sqlite_connecting.server.fault("/api/me", instead(Answer(403)))
+    assert await fault_of(sqlite_connecting, browser) is Fault.UNIDENTIFIED
+    assert sqlite_connecting.server.newest.family.revoked
 
 
 def with_id_token(subject: object) -> Any:

@@ -21,7 +21,7 @@ from auth.disconnect import revoke
 from auth.discovery import Discovery, DiscoveryFailed
 from auth.errors import CredentialError
 from auth.exchange import Accept, Accepted, Exchange, Refused
-from auth.external_account import Unidentified, external_id, look_around
+from auth.external_account import Unidentified, external_id, is_another, look_around
 from auth.oauth2_sources import AuthorizationCode
 from auth.public_url import public_url
 from auth.redemption import UNBUILDABLE
@@ -274,7 +274,7 @@ class Connector:
                 reply = await look_around(self._http, opened, reply)
                 who = external_id(auth, reply)
                 before = await self._exchange.store.identity(opened.account.id)
-                if not attempt.replaces and before is not None and who != before:
+                if not attempt.replaces and is_another(before, auth, reply):
                     raise refused(Fault.OTHER_ACCOUNT, opened.account.name)
             except (ConnectError, Unidentified) as error:
                 if isinstance(error, ConnectError) or not await self._exchange.store.in_force(

@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from auth.credential import Credential, OpenAccount
@@ -73,18 +73,51 @@ async def _answer(http: GuardedClient, request: OutboundRequest) -> HttpReply | 
 
 
 def external_id(auth: OAuth2Auth, reply: TokenReply) -> str | None:
-    """Tells external accounts apart and gives nothing away: a digest. None: the provider says nothing about it.
+    """Tells external accounts apart and gives nothing away: by what, and a digest. None: the provider says nothing.
 
     Raises:
         Unidentified: the definition names a value that did not come.
     """
+    return next((f"{by}:{digest}" for by, digest in _told_apart(auth, reply)), None)
+
+
+def is_another(before: str | None, auth: OAuth2Auth, reply: TokenReply) -> bool:
+    """Whether somebody else consented than before, as far as that can be seen.
+
+    Compared is what told them apart before. When the definition tells them apart by something else now (another
+    `identity`, more captured values), nothing can be compared, and whoever came is taken; not when it is the reply that
+    says less.
+    """
+    if before is None:
+        return False
+    by, _, digest = before.rpartition(":")
+    now = dict(_told_apart(auth, reply))
+    if not by:  # stored when nobody noted by what
+        return digest not in now.values()
+    if auth.identity is not None and by != _by_identity(auth.identity):
+        return False
+    if by in now:
+        return now[by] != digest
+    return not now or by == _SUBJECT
+
+
+_IDENTITY, _SUBJECT, _CAPTURED = "identity", "subject", "captured"
+
+
+def _told_apart(auth: OAuth2Auth, reply: TokenReply) -> Iterator[tuple[str, str]]:
+    """All that may tell accounts apart, the surest first; by what is the definition's to say, not the reply's."""
     if auth.identity is not None:
         if auth.identity not in reply.captured:
             raise Unidentified(f"the provider did not say {auth.identity!r}, which tells its accounts apart")
-        return _digest("identity", {auth.identity: reply.captured[auth.identity]})
+        yield _by_identity(auth.identity), _digest(_IDENTITY, {auth.identity: reply.captured[auth.identity]})
     if reply.subject is not None:
-        return _digest("subject", {"subject": reply.subject})
-    return _digest("captured", reply.captured) if reply.captured else None
+        yield _SUBJECT, _digest(_SUBJECT, {_SUBJECT: reply.subject})
+    if reply.captured:
+        yield f"{_CAPTURED} {','.join(sorted(auth.captured()))}", _digest(_CAPTURED, reply.captured)
+
+
+def _by_identity(name: str) -> str:
+    return f"{_IDENTITY} {name}"
 
 
 def id_token_subject(reply: RawReply) -> str | None:

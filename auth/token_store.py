@@ -13,7 +13,7 @@ from auth.credential import OpenAccount
 from auth.errors import ClientRefused, NeedsReconnect
 from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, refused_for_good, warn_at
 from auth.refusal import Refusal, credential_error, is_lasting, needs_reconnect
-from auth.standing import client_refused, died, well_again
+from auth.standing import client_refused, died, token_set_aside, well_again
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
@@ -206,7 +206,7 @@ class TokenStore:
         if row.fence != claim.fence:
             current = await self._token(connection, row)
             if spends is None or current is None or current.refresh_token != spends:
-                await self._set_aside(connection, claim, token, current)
+                await self._set_aside(connection, claim, opened, token, current)
                 return
         issued_at, expires_at = reply.issued_at, reply.expires_at
         refresh_ends = reply.refresh_expires_at
@@ -360,13 +360,19 @@ class TokenStore:
         return content.decode() if content else None
 
     async def _set_aside(
-        self, connection: AsyncConnection, claim: Claim, token: StoredToken, current: StoredToken | None
+        self,
+        connection: AsyncConnection,
+        claim: Claim,
+        opened: OpenAccount,
+        token: StoredToken,
+        current: StoredToken | None,
     ) -> None:
         if token.refresh_token is None or (current and current.refresh_token == token.refresh_token):
             return
         account_id = claim.seen.row.account_id
         await self._vault.put(connection, TABLE, account_id, QUARANTINE, claim.fence, token.dumps())
         logger.error("account id %s: a token came after its lease had ended and was set aside", account_id)
+        await token_set_aside(connection, opened.account, claim.seen.row.now)
 
     async def _keep_what_came(self, connection: AsyncConnection, claim: Claim, row: TokenRow, refusal: Refusal) -> None:
         """A refresh token that came with an error replaces the one that was spent for it."""

@@ -1,6 +1,5 @@
 """Whose account at the provider is this? So that a reconnect cannot put somebody else's in its place unseen."""
 
-import base64
 import dataclasses
 import hashlib
 import json
@@ -19,6 +18,7 @@ from auth.token_error import TRANSIENT_STATUSES, ErrorClass
 from auth.token_record import RawReply
 from auth.token_reply import TokenReply, read_captures
 from auth.token_request import JSON, MAX_BYTES
+from auth.unverified_jwt import claims_of
 from definitions.auth import OAuth2Auth
 from definitions.auth.oauth2 import AfterConnect
 from definitions.inputs import literal_ports
@@ -127,14 +127,8 @@ def id_token_subject(reply: RawReply) -> str | None:
     """
     body = read_body(reply.headers, reply.body)
     token = body.get("id_token") if isinstance(body, Mapping) else None
-    parts = token.split(".") if isinstance(token, str) else []
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return None
-    subject = claims.get("sub") if isinstance(claims, dict) else None
+    claims = (claims_of(token) if isinstance(token, str) else None) or {}
+    subject = claims.get("sub")
     return json.dumps([claims.get("iss"), subject]) if isinstance(subject, str) and subject else None
 
 

@@ -69,6 +69,14 @@ class Broken:
         raise self._error
 
 
+class Nobody:
+    """No run waits for an account here."""
+
+    async def revive(self, account_id: str) -> None:
+        raise AssertionError("no account is waited for")
+
+
+NOBODY = Nobody()
 AWAY = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
 
 
@@ -81,7 +89,7 @@ class Post:
     runs: list[str] = field(default_factory=list)
 
     def delivery(self, *people: Notifier, client: object = None) -> Delivery:
-        return Delivery(self.database, cast(Client, client or self.client), people)
+        return Delivery(self.database, cast(Client, client or self.client), NOBODY, people)
 
     async def run(self) -> str:
         run = f"run-{uuid.uuid4().hex}"

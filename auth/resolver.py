@@ -128,7 +128,7 @@ class CredentialResolver:
         ref = waiter.ref
         with _told(about=str(ref)):
             async with self._database.write() as connection:
-                await self._definitions.hold(connection, "profile", ref.profile)
+                await self._definitions.hold(connection)
                 await hold_subject(connection, ref.profile, ref.adapter, ref.subject)
                 opened = await self._open(connection, await self._account_name(connection, ref))
                 dead = await self._refresher.is_dead(connection, opened)

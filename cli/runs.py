@@ -177,6 +177,9 @@ def _step_as_json(step: "Step") -> dict[str, Any]:
 def _print_run(printer: Printer, run: "RunSummary", steps: "Sequence[Step]", because: Sequence[str]) -> None:
     fields = {**as_json(run), "state": run.state.replace("_", " ")}
     del fields["task_queue"]  # named where it matters: when nobody works on it
+    del fields["waiting"]
+    if run.waiting is not None:  # why, and what mends it, is told below
+        fields["waits since"] = run.waiting.since
     printer.fields(fields)
     printer.line()
     for step in steps:

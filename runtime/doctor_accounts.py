@@ -40,7 +40,7 @@ async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
             told = f"{count} wait for account {account.name}" if count > 1 else f"1 waits for account {account.name}"
             yield Finding("runs", State.WRONG, told, await _remedy(stores, account))
     if total > waiting:
-        told = f"{total - waiting} that waited for an account are woken, as soon as a token and a worker are there"
+        told = f"{total - waiting} wait for an account whose OAuth client is refused, or are about to be woken"
         yield Finding("runs", State.NOTE, told, "tieline runs list --state waiting_for_reconnect")
     if not total:
         yield Finding("runs", State.OK, "none waits for an account")

@@ -1,7 +1,7 @@
 """Connected accounts as rows; their secrets are vault records.
 
-Who changes several things locks them in one order, so that no two wait for each other: profiles, bindings of subjects,
-the row of the token, the row of the account, runs that wait, the records of the vault.
+Who changes several things locks them in one order, so that no two wait for each other: definitions, bindings of
+subjects, the row of the token, the row of the account, runs that wait, the records of the vault.
 """
 
 import json

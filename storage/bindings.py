@@ -33,7 +33,10 @@ async def account_of_subject(connection: AsyncConnection, profile: str, adapter:
 
 
 async def hold_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str | None) -> None:
-    """Let nobody change a subject's binding until the transaction ends; see `DefinitionStore.hold`."""
+    """Let nobody change a subject's binding until the transaction ends.
+
+    Not by a lock that is shared: whoever wants to change it would wait for as long as others keep coming.
+    """
     if subject is None or not _fits(subject):
         return
     key = (subject_bindings.c.profile, subject_bindings.c.adapter, subject_bindings.c.subject)

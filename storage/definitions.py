@@ -75,6 +75,8 @@ class DefinitionStore:
                 for model, change in zip(models, changes, strict=True):  # all documents first, as others lock them
                     if isinstance(model, Integration) and change.action != "unchanged":
                         await forgive_refusals(connection, model.key)
+                for change in changes:
+                    await _wake(connection, change)
             return [await _warned(connection, model, change) for model, change in zip(models, changes, strict=True)]
 
     async def edit_profile(self, name: str, edit: Callable[[Profile | None], Profile]) -> Change:
@@ -89,6 +91,7 @@ class DefinitionStore:
             model = edit(before)
             change = await self._change(connection, model)
             await _store(connection, model, change)
+            await _wake(connection, change)
             return await _warned(connection, model, change)
 
     async def integration(self, key: str) -> Integration:
@@ -116,13 +119,14 @@ class DefinitionStore:
             raise NotFound(kind, key, (await connection.scalars(keys)).all())
         return self.model_of(kind, row.version, row.document)
 
-    async def hold(self, connection: AsyncConnection, kind: Kind, key: str) -> None:
-        """Let nobody put another version of a document into force until the transaction ends.
+    async def hold(self, connection: AsyncConnection) -> None:
+        """Let nobody apply until the transaction ends: first of all in it.
 
-        Not by a lock that is shared: whoever wants to change the document would wait for as long as others keep coming.
+        Others may hold at the same time. Of whoever wants the table, PostgreSQL lets those who came first go first, and
+        a row it does not: who wants to change one that others share waits for as long as more of them come.
         """
-        query = select(definitions.c.version).where(definitions.c.kind == kind, definitions.c.key == key)
-        await connection.execute(query.with_for_update())
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("LOCK TABLE definitions IN ROW EXCLUSIVE MODE"))
 
     def model_of(self, kind: str, version: str, document: str) -> Integration | Profile:
         """The model of a stored version, parsed once. Raises UnreadableDefinition."""
@@ -220,8 +224,13 @@ async def _store(connection: AsyncConnection, model: Integration | Profile, chan
     else:
         where = (definitions.c.kind == kind, definitions.c.key == key)
         await connection.execute(update(definitions).where(*where).values(version=version))
-    if isinstance(model, Profile):
-        await wake_for_profile(connection, key, f"profile {key} was changed")
+
+
+async def _wake(connection: AsyncConnection, change: Change) -> None:
+    """Wake the runs whose account was found through a profile. The last of all: who revives an account locks its token
+    first and its runs then."""
+    if change.kind == "profile" and change.action != "unchanged":
+        await wake_for_profile(connection, change.key, f"profile {change.key} was changed")
 
 
 async def _warned(connection: AsyncConnection, model: Integration | Profile, change: Change) -> Change:

@@ -11,7 +11,7 @@ from sqlalchemy import Select, case, delete, func, literal, literal_column, null
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
-from storage.schema import accounts, token_clients, tokens
+from storage.schema import accounts, token_clients, tokens, waiters
 
 DAY = 86400.0
 PAGE = 500
@@ -98,18 +98,26 @@ async def postpone_token(
 async def forgive_refusals(connection: AsyncConnection, integration: str) -> None:
     """Have what was refused or failed asked for again at once: its definition was changed, perhaps corrected.
 
-    What is in force stays so, what is dead stays dead, and a claim is its holder's.
+    What is in force stays so, and a claim is its holder's. Of what is dead, only that is tried for which runs wait: of
+    the others, each call tries it.
     """
     of_integration = select(accounts.c.id).where(accounts.c.integration == integration)
+    ended = select(accounts.c.id).where(accounts.c.state == "needs_reconnect")
+    waited_for = (
+        (tokens.c.state == "dead")
+        & tokens.c.account_id.in_(ended)
+        & tokens.c.account_id.in_(select(waiters.c.account_id))
+    )
     refused = (
         tokens.c.account_id.in_(of_integration)
-        & (tokens.c.state == "active")
         & tokens.c.last_error.is_not(None)
+        & ((tokens.c.state == "active") | waited_for)
         & (tokens.c.lease_until <= _NOW)
     )
     clients = select(tokens.c.token_client).where(refused).scalar_subquery()
     await connection.execute(delete(token_clients).where(token_clients.c.client.in_(clients)))
-    await connection.execute(update(tokens).where(refused).values(failures=0, last_error=None, refresh_at=db_now()))
+    due = {"state": "active", "failures": 0, "last_error": None, "refresh_at": db_now()}
+    await connection.execute(update(tokens).where(refused).values(due))
 
 
 async def _change(connection: AsyncConnection, account_id: str, **values: object) -> None:

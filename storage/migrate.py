@@ -19,7 +19,10 @@ _ONE_AT_A_TIME = asyncio.Lock()
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Upgrade to the newest revision in one transaction, one process at a time."""
+    """Upgrade to the newest revision in one transaction, one process at a time; without any lock if it is there."""
+    async with engine.connect() as connection:
+        if await connection.run_sync(_current_revision) == newest_revision():
+            return
     async with engine.connect() as connection:
         await connection.execution_options(tieline_write=True)
         async with connection.begin():

@@ -12,6 +12,7 @@ from gateway.serve import front_door
 from net.redaction import LIVE_SECRETS
 from runtime.http_server import listen
 from runtime.serve import Parts
+from storage.connect_attempts import note_answer
 from storage.database import db_now
 from storage.schema import connect_attempts
 from tests.fixtures.gateway import opened_gateway
@@ -31,7 +32,7 @@ async def test_an_app_gets_a_link_and_learns_that_the_account_was_connected(shop
     assert (before["outcome"], before["told"]) == (None, None)
     assert "account main: connected" in page.text
     assert (after["outcome"], after["told"]) == ("connected", "account main: connected")
-    assert after["expires_at"] == told["expires_at"]
+    assert at(after, "expires_at") < at(before, "expires_at") == at(told, "expires_at")
 
 
 async def test_a_connected_account_shows_when_its_token_ends_and_is_renewed_as_the_command_does(shop: Shop) -> None:
@@ -73,6 +74,18 @@ async def test_a_link_that_nobody_followed_in_time_is_told_as_expired(shop: Shop
     page = await shop.follow(told["link"])
     assert (progress["outcome"], page.status_code) == ("expired", 404)
     assert progress["told"] == "account main: nobody consented in time. Next step: tieline accounts connect main"
+
+
+async def test_what_a_killed_process_left_is_told_as_the_command_tells_it(shop: Shop) -> None:
+    told = await shop.link()
+    async with shop.gateway.tieline.stores.database.write() as connection:
+        await note_answer(connection, told["id"], "it ended before the provider gave a token", 60)
+    open_still = await shop.progress(told["id"])
+    async with shop.gateway.tieline.stores.database.write() as connection:
+        await connection.execute(update(connect_attempts).values(expires_at=db_now() - 1))
+    over = await shop.progress(told["id"])
+    assert (open_still["outcome"], open_still["told"]) == (None, None)
+    assert (over["outcome"], over["told"]) == ("expired", "it ended before the provider gave a token")
 
 
 async def test_what_a_grant_revoked_at_the_provider_leaves_is_mended_by_one_consent(shop: Shop) -> None:

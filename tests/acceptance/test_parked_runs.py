@@ -136,3 +136,27 @@ async def test_many_failures_make_one_notification_and_the_reconnect_another(
         "tieline accounts connect main",
         "account 'main' works again: 10 runs that waited for it go on",
     ]
+
+
+async def test_runs_that_wait_because_of_a_wrong_definition_go_on_when_it_is_corrected(world: World) -> None:
+    world.server.reply("/oauth/wrong", 400, b'{"error": "invalid_grant"}', [("Content-Type", "application/json")])
+    await world.talk(token={"endpoint": f"{world.server.url}/oauth/wrong"})
+    await world.expire()
+    started = await world.order("one")
+    await world.waiting()
+    await world.talk()
+    await world.sweep()
+    result = await world.tieline.runs.result(started.id, timeout=LIMIT)
+    assert result.call is not None
+
+
+async def test_runs_that_wait_because_of_a_refused_client_go_on_when_its_secret_is_corrected(world: World) -> None:
+    secret, world.server.client.client_secret = world.server.client.client_secret, "renewed-by-the-provider"
+    await world.expire()
+    started = await world.order("one")
+    await world.waiting()
+    world.server.client.client_secret = secret
+    await world.tieline.stores.accounts.set_secrets("main", {"client_secret": secret})
+    await world.sweep()
+    result = await world.tieline.runs.result(started.id, timeout=LIMIT)
+    assert result.call is not None

@@ -102,6 +102,7 @@ async def test_a_list_for_programs_tells_it_of_each_run(hand: Hand) -> None:
 async def test_a_run_is_shown_with_cause_account_since_when_and_the_command(hand: Hand) -> None:
     ran = await hand.type("runs", "show", hand.runs[0])
     text = " ".join(ran.output.split())
+    assert re.search(r"account main waits since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text)
     assert f"waits for its account: POST shop{ORDERS} · production: {CAUSE}" in text
     assert f"run {hand.runs[0]} waits for its account, and goes on by itself when that works" in text
     assert f"Who must act: operator. Next step: {MENDS}" in text

@@ -1,5 +1,6 @@
 """The sweep as a schedule and a workflow on a real Temporal server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,6 +98,16 @@ async def test_a_workers_start_makes_a_schedule_that_never_overlaps_itself(sched
     assert found.policy.overlap is ScheduleOverlapPolicy.SKIP
     assert found.policy.catchup_window == CATCH_UP
     assert [each.every for each in found.spec.intervals] == [EVERY]
+
+
+async def test_workers_that_start_at_the_same_time_make_one_schedule(scheduled: Installation) -> None:
+    queue = scheduled.stores.settings.task_queue
+    await asyncio.gather(*(keep_sweep(scheduled.client, queue) for _ in range(8)))
+    await asyncio.gather(*(keep_sweep(scheduled.client, queue) for _ in range(8)))
+    found = (await scheduled.client.get_schedule_handle(sweep_id(queue)).describe()).schedule
+    assert found.policy.overlap is ScheduleOverlapPolicy.SKIP
+    assert [each.every for each in found.spec.intervals] == [EVERY]
+    assert not found.state.paused
 
 
 async def test_every_further_start_corrects_the_schedule_and_leaves_it_paused_if_somebody_paused_it(

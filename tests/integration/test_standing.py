@@ -126,6 +126,22 @@ async def test_new_secrets_and_the_token_they_bring_wake_the_runs_of_an_account_
     assert [each.kind for each in await lobby.told()] == ["needs_reconnect", "reconnected"]
 
 
+async def test_a_corrected_definition_is_tried_and_wakes_the_runs_of_its_accounts(
+    lobby: Lobby, endpoint: TokenEndpoint
+) -> None:
+    bench = lobby.connecting.bench
+    opened = await robot(bench, endpoint)
+    await bench.resolver().park(waiter(1, ROBOT))
+    endpoint.answer(token("good"))
+    await bench.define(client_credentials(endpoint.url, {"scopes": ["right"]}), key="of-robot")
+    due = await bench.row(opened)
+    await bench.process().ensure(await bench.open("robot"))
+    assert due.state == "active"
+    assert due.refresh_at == pytest.approx(due.now, abs=30)
+    assert (await lobby.woken(), await lobby.waiting()) == ([ticket(1)], [])
+    assert [each.kind for each in await lobby.told()] == ["needs_reconnect", "reconnected"]
+
+
 async def test_new_secrets_that_are_refused_too_wake_nobody_and_tell_nobody_again(
     lobby: Lobby, endpoint: TokenEndpoint
 ) -> None:

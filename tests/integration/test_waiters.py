@@ -3,6 +3,7 @@ once, on SQLite and on PostgreSQL."""
 
 import asyncio
 import itertools
+import json
 from collections.abc import Coroutine
 from datetime import timedelta
 
@@ -11,11 +12,14 @@ from sqlalchemy import select, update
 
 from auth.errors import CredentialError, Unbound
 from auth.resolver import CredentialResolver
+from definitions.loading import load_text
 from definitions.refs import CredentialRef
 from storage.bindings import bind_subject, unbind_subject
 from storage.database import db_now
 from storage.schema import waiters
-from storage.waiters import SLACK, forget_waiters
+from storage.tokens import lock_token
+from storage.waiters import SLACK, forget_waiters, wake_for_account
+from tests.fixtures.consented import authorization_code
 from tests.fixtures.waiting_runs import ANNS, PROFILE, SHOP, Lobby, ticket, tickets
 
 AT_ONCE = 30
@@ -80,6 +84,20 @@ async def test_who_is_registered_while_a_subject_gets_another_account_is_woken_o
     assert await lobby.waiting() == []
 
 
+@pytest.mark.parametrize("again", range(2))
+async def test_who_is_registered_while_the_definition_is_corrected_waits_for_a_token_that_is_asked_for(
+    lobby: Lobby, again: int
+) -> None:
+    await lobby.die()
+    bench = lobby.connecting.bench
+    corrected = authorization_code(lobby.connecting.server, scopes=["read", "write"])
+    outcomes = await around(lobby, bench.define(corrected))
+    row = await bench.row(lobby.main)
+    assert not outcomes[-1]
+    assert await lobby.waiting() == tickets(outcomes)
+    assert (row.state, row.refresh_at is not None) == ("active", True)
+
+
 async def test_profiles_are_applied_while_their_runs_are_registered_and_somebody_connects(lobby: Lobby) -> None:
     """All three want what another one holds; in one order, nobody waits for ever."""
     await lobby.die()
@@ -93,6 +111,29 @@ async def test_profiles_are_applied_while_their_runs_are_registered_and_somebody
     )
     assert sorted({*await lobby.woken(), *await lobby.waiting()}) == tickets(outcomes)
     assert await lobby.waiting() == []
+
+
+async def test_definitions_are_applied_while_an_account_is_revived(lobby: Lobby) -> None:
+    """Both lock its token and its runs: in one order, neither waits for the other for ever."""
+    await lobby.die()
+    await lobby.park(1)
+    bench = lobby.connecting.bench
+    await bench.set_token_row(lobby.main, state="active", last_error="permanent_client:invalid_client")
+    changed = authorization_code(lobby.connecting.server, scopes=["read", "write"])
+    integration = {"kind": "integration", "key": "of-main", "name": "x", "base_url": "https://api.example.com"}
+    profile = {"kind": "profile", "name": PROFILE, "adapters": {"shop": "other"}}
+    documents = "\n---\n".join(json.dumps(each) for each in (profile, {**integration, "auth": changed}))
+    async with bench.database.write() as connection:
+        await lock_token(connection, lobby.main.account.id)
+        applying = asyncio.create_task(_apply(lobby, documents))
+        await asyncio.wait({applying}, timeout=0.5)  # as far as it gets
+        await wake_for_account(connection, lobby.main.account.id, "it works")
+    await applying
+    assert await lobby.woken() == [ticket(1)]
+
+
+async def _apply(lobby: Lobby, documents: str) -> None:
+    await lobby.connecting.bench.definitions.apply(load_text(documents, "test.yaml"))
 
 
 async def test_an_account_is_deleted_while_runs_of_its_subject_are_registered(lobby: Lobby) -> None:

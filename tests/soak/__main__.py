@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -20,6 +21,9 @@ from tests.soak.soak import soak
 
 
 async def main(plan: Plan, folder: Path) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # no worker outlives this process
     print(
         f"seed {plan.seed}, {plan.kills} kills, grace period {plan.grace:g} s, logs and observed.json in {folder}",
         flush=True,

@@ -31,6 +31,8 @@ class Refusal:
     """Seconds for which every account should leave this token endpoint's host alone."""
     in_doubt: bool = False
     """Whether the provider may have performed it: then the answer that got lost may hold the only valid token."""
+    unknown: bool = False
+    """Whether it was refused with a word that nobody knows: in the long run that is for good."""
     refresh_token: str | None = field(default=None, repr=False)
 
     @property
@@ -65,6 +67,7 @@ def of_reply(error: TokenReplyError) -> Refusal:
         retry_after=error.retry_after,
         host_wait=None if wait is None else max(wait, 1.0),
         in_doubt=error.in_doubt and error.refresh_token is None,
+        unknown=error.unknown,
         refresh_token=error.refresh_token,
     )
 

@@ -47,6 +47,11 @@ class TokenReplyError(Exception):
         """A refresh token that came with the error all the same, and must not be lost."""
 
     @property
+    def unknown(self) -> bool:
+        """Whether the request was refused with a word that nobody knows: for once, or for good."""
+        return self.class_ is ErrorClass.TRANSIENT and _is_unknown_word(self.status, self.code, self.description)
+
+    @property
     def in_doubt(self) -> bool:
         """Whether the grant may have been spent although no token came back: the answer says success, unreadably."""
         return 200 <= self.status < 300 and self.class_ is ErrorClass.TRANSIENT
@@ -115,6 +120,12 @@ def classify(
     if status == 401:
         return refused
     return ErrorClass.CONFIGURATION if status < 400 else unclear
+
+
+def _is_unknown_word(status: int, code: str, description: str | None) -> bool:
+    if not 400 <= status < 500 or status in TRANSIENT_STATUSES or code in _CLASS_OF or code.startswith("status_"):
+        return False
+    return not any(_THROTTLED.search(text) or _TROUBLE.search(text) for text in (code, description) if text)
 
 
 def error_code(error: object) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
 from auth.errors import ClientRefused, NeedsReconnect
-from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, warn_at
+from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, refused_for_good, warn_at
 from auth.refusal import Refusal, credential_error, is_lasting, needs_reconnect
 from auth.standing import client_refused, died, well_again
 from auth.token_error import ErrorClass
@@ -318,6 +318,8 @@ class TokenStore:
             await release_token(connection, account_id, claim.owner, claim.fence)
             await self._vault.delete(connection, TABLE, account_id, PENDING)
             return False
+        if refusal.unknown and refused_for_good(row.refused_since, row.failures, row.now):
+            refusal = dataclasses.replace(refusal, class_=ErrorClass.PERMANENT_GRANT)
         dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
         # What is refused for good has an instant before which nobody asks again.
         on_demand = _on_demand_only(row, opened) and not (refusal.in_doubt or lasting)
@@ -329,6 +331,7 @@ class TokenStore:
             again_in=None if on_demand else again_in(refusal.class_, row.failures, refusal.retry_after),
             dead=dead,
             in_doubt=refusal.in_doubt,
+            refused=refusal.unknown,
         )
         told = credential_error(refusal, opened)
         if isinstance(told, NeedsReconnect):

@@ -49,7 +49,9 @@ class ConnectProgress(BaseModel):
         description="null while it is open; then connected, expired, or what went wrong, such as denied"
     )
     told: str | None = Field(description="The same for people, with the next step")
-    expires_at: datetime
+    expires_at: datetime = Field(
+        description="When to stop asking; sooner than the link's end once its person came back"
+    )
 
 
 class DisconnectedShown(BaseModel):
@@ -92,7 +94,9 @@ async def progress(name: str, attempt: AttemptId, door: DoorOf) -> ConnectProgre
         raise Problem(
             404, "not_found", f"account {name!r} has no attempt {attempt} to connect; it is forgotten after an hour"
         )
-    told = found.told or (nobody_came(name) if found.outcome == EXPIRED else None)
+    told = found.told if found.outcome else None  # before, it is what to tell should nothing more be heard of it
+    if found.outcome == EXPIRED:
+        told = found.told or nobody_came(name)
     return ConnectProgress(
         id=attempt,
         account=name,

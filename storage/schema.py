@@ -97,6 +97,7 @@ tokens = Table(
     Column("token_host", String(255)),
     Column("token_client", String(32)),
     Column("warn_at", Double),
+    Column("refused_since", Double),
 )
 """Narrow, because claims rewrite it: the tokens themselves are vault records. `token_host` and `token_client` say
 where, and as which OAuth client, the token was last asked for."""

@@ -5,7 +5,7 @@ Every function works in the caller's transaction, so that a state and the vault'
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, literal, null, select, update
+from sqlalchemy import bindparam, func, literal, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,6 +39,8 @@ class TokenRow:
     token_host: str | None
     token_client: str | None
     warn_at: float | None
+    refused_since: float | None
+    """Since when the provider refuses with words that nobody knows."""
     now: float
 
     @property
@@ -137,6 +139,7 @@ async def swap_token(
             failures=0,
             last_error=None,
             last_error_at=None,
+            refused_since=None,
         )
         .returning(tokens.c.version)
     )
@@ -172,11 +175,13 @@ async def record_failure(
     again_in: float | None,
     dead: bool = False,
     in_doubt: bool = False,
+    refused: bool = False,
 ) -> bool:
     """Note a failed attempt and end its lease. The token stays as it is, and is due again `again_in` seconds later;
     None: on demand only.
 
-    `in_doubt` keeps the attempt: whoever claims next knows that the provider may have performed it.
+    `in_doubt` keeps the attempt: whoever claims next knows that the provider may have performed it. `refused`: with
+    words that nobody knows.
     """
     result = await connection.execute(
         update(tokens)
@@ -188,6 +193,7 @@ async def record_failure(
             failures=tokens.c.failures + 1,
             last_error=error,
             last_error_at=db_now(),
+            refused_since=func.coalesce(tokens.c.refused_since, db_now()) if refused else tokens.c.refused_since,
         )
     )
     return result.rowcount == 1

@@ -65,7 +65,8 @@ class Installation:
         """An empty cluster, its server, and the roles."""
         password = self.passwords["POSTGRES_PASSWORD"]
         await asyncio.to_thread(self.cluster.make, password)
-        await self._start(Service("postgresql", self.cluster.command, inherited(self._programs), self.folder))
+        command = self.cluster.command(self.composition.command("postgresql")[1:])
+        await self._start(Service("postgresql", command, inherited(self._programs), self.folder))
         await asyncio.to_thread(self.cluster.make_roles, password, self.passwords.values)
 
     async def start_temporal(self) -> None:

@@ -41,11 +41,10 @@ class Cluster:
         subprocess.run([*_demoted(), *initdb], check=True, stdout=subprocess.DEVNULL)
         secret.unlink()
 
-    @property
-    def command(self) -> list[str]:
+    def command(self, options: Sequence[str]) -> list[str]:
         """The server, durable as it comes: nothing is switched off."""
         places = ["-D", str(self._data), "-p", str(self.port), "-k", str(self._folder)]
-        return [*_demoted(), str(self._programs / "postgres"), *places, "-c", "listen_addresses=127.0.0.1"]
+        return [*_demoted(), str(self._programs / "postgres"), *places, "-c", "listen_addresses=127.0.0.1", *options]
 
     def make_roles(self, password: str, passwords: Mapping[str, str]) -> None:
         """Run the script of the container's first start."""

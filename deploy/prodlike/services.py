@@ -41,10 +41,14 @@ class Service:
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def tether(self) -> int | None:
+        """Process id of what holds the program; None before the first start."""
+        return self._process.pid if self._process else None
+
     def kill(self) -> int:
         """End the program itself by SIGKILL; returns its process id."""
-        assert self._process is not None, "it was started"
-        (program,) = psutil.Process(self._process.pid).children()
+        (program,) = psutil.Process(self.tether).children()
         program.send_signal(signal.SIGKILL)
         return int(program.pid)
 
@@ -67,7 +71,8 @@ class Service:
 
     def tail(self) -> str:
         """The last lines of its log."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-TAIL_LINES:]
+        text = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        lines = text.strip().splitlines()[-TAIL_LINES:]
         return "\n".join(f"  | {line[:400]}" for line in lines) or "  | (no output)"
 
     async def _run_once(self, log: BinaryIO) -> None:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import update
 
 from auth.connect import CALLBACK_PATH
-from auth.connect_error import unfinished
 from gateway.serve import front_door
 from net.redaction import LIVE_SECRETS
 from runtime.http_server import listen
@@ -33,7 +32,7 @@ async def test_an_app_gets_a_link_and_learns_that_the_account_was_connected(shop
     assert (before["outcome"], before["told"]) == (None, None)
     assert "account main: connected" in page.text
     assert (after["outcome"], after["told"]) == ("connected", "account main: connected")
-    assert after["expires_at"] == told["expires_at"]
+    assert at(after, "expires_at") < at(before, "expires_at") == at(told, "expires_at")
 
 
 async def test_a_connected_account_shows_when_its_token_ends_and_is_renewed_as_the_command_does(shop: Shop) -> None:
@@ -77,13 +76,16 @@ async def test_a_link_that_nobody_followed_in_time_is_told_as_expired(shop: Shop
     assert progress["told"] == "account main: nobody consented in time. Next step: tieline accounts connect main"
 
 
-async def test_a_consent_whose_process_was_ended_before_the_token_came_is_told_to_the_app(shop: Shop) -> None:
+async def test_what_a_killed_process_left_is_told_as_the_command_tells_it(shop: Shop) -> None:
     told = await shop.link()
     async with shop.gateway.tieline.stores.database.write() as connection:
-        await note_answer(connection, told["id"], unfinished("main"), -1)  # as it is noted before the code is sent
-    progress = await shop.progress(told["id"])
-    assert progress["outcome"] == "expired"
-    assert "the process that took it ended before the provider gave a token" in progress["told"]
+        await note_answer(connection, told["id"], "it ended before the provider gave a token", 60)
+    open_still = await shop.progress(told["id"])
+    async with shop.gateway.tieline.stores.database.write() as connection:
+        await connection.execute(update(connect_attempts).values(expires_at=db_now() - 1))
+    over = await shop.progress(told["id"])
+    assert (open_still["outcome"], open_still["told"]) == (None, None)
+    assert (over["outcome"], over["told"]) == ("expired", "it ended before the provider gave a token")
 
 
 async def test_what_a_grant_revoked_at_the_provider_leaves_is_mended_by_one_consent(shop: Shop) -> None:

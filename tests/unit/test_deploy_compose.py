@@ -1,6 +1,7 @@
 """compose.yaml against what it composes: settings, commands, versions, and what keeps it closed."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -155,9 +156,14 @@ def test_nothing_starts_with_a_password_that_was_forgotten(name: str) -> None:
 
 
 def test_no_password_stands_in_the_file() -> None:
-    passwords = re.findall(r"^ +\w*(?:PASSWORD|PWD): (.*)$", FILE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(passwords) == 5
+    passwords = re.findall(r"^ +\w*(?:PASSWORD|PWD|SECRET): (.*)$", FILE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(passwords) == 7
     assert [each for each in passwords if not each.startswith("${")] == []
+
+
+@pytest.mark.parametrize("script", sorted(FILE.parent.rglob("*.sh")), ids=lambda path: path.name)
+def test_a_script_of_a_container_can_be_read_by_a_plain_shell(script: Path) -> None:
+    assert subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True).stderr == ""
 
 
 def test_a_service_is_moved_to_other_places_by_their_texts() -> None:

@@ -271,7 +271,10 @@ async def played(
             receiver.reply("/hook", 204)
             notify: dict[str, Any] = {"notify_webhook_url": f"{receiver.url}/hook"}
             notify["notify_webhook_secret"] = SecretStr(SECRET)
-            async with open_world(folder, address, systems, server, **notify, **settings) as world:
+            async with contextlib.AsyncExitStack() as stack:
+                async with starting:
+                    made = open_world(folder, address, systems, server, **notify, **settings)
+                    world = await stack.enter_async_context(made)
                 return await play(Scene(world, folder, receiver, starting))
 
     async def without_temporal() -> Seen:

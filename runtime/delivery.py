@@ -101,6 +101,8 @@ class Delivery:
             return 0
         outcomes = await asyncio.gather(*(self._signal(parcel) for parcel in parcels))
         ended = list(zip(parcels, outcomes, strict=True))
+        if failed := outcomes.count(Outcome.FAILED):
+            logger.warning("%d runs could not be woken yet, and are tried again: see tieline doctor", failed)
         async with self._database.write() as connection:
             await sent(connection, [parcel.id for parcel, outcome in ended if outcome is Outcome.REACHED])
             in_vain = [parcel.id for parcel, outcome in ended if outcome is Outcome.IN_VAIN]
@@ -152,7 +154,7 @@ class Delivery:
                     raise
                 return Outcome.REACHED if await self._had_it(run, wake) else Outcome.IN_VAIN
         except RPCError as error:
-            logger.warning("run %s could not be woken yet: Temporal answers %s", run.id, error.status.name.lower())
+            logger.debug("run %s could not be woken yet: Temporal answers %s", run.id, error.status.name.lower())
             return Outcome.FAILED
         except Exception:  # the others that were taken with it are none the worse for it
             logger.exception("run %s could not be woken yet", run.id)

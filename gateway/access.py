@@ -99,9 +99,9 @@ def _presented(request: Request) -> str | None:
 
 
 def _is_local(request: Request, address: str) -> bool:
-    """Whether somebody at this machine asks: a proxy here asks for others, and mostly under another name."""
-    found = plain_address(address)
-    at_hand = found is not None and found.is_loopback and is_loopback(request.url.hostname or "")
+    """Whether somebody at this machine asks: a proxy here asks for others, and mostly under a name of theirs."""
+    found, name = plain_address(address), (request.url.hostname or "").rstrip(".").lower()
+    at_hand = found is not None and found.is_loopback and (is_loopback(name) or plain_address(name) is not None)
     return at_hand and not any(name in request.headers for name in FORWARDED)
 
 

@@ -6,10 +6,11 @@ from definitions.run import RunState
 from runtime.findings import Finding, State
 from runtime.runs import RunFilter, Runs
 from runtime.stores import Stores
-from storage.accounts import DISCONNECTED, NEEDS_RECONNECT, NOT_CONNECTED, Account
+from storage.accounts import ACTIVE, DISCONNECTED, NEEDS_RECONNECT, NOT_CONNECTED, Account
 from storage.errors import NotFound
 from storage.waiters import awaited
 
+LISTED = "tieline runs list --state waiting_for_reconnect"
 SHOWN = 20
 """Accounts that are named; of more, how many."""
 
@@ -47,10 +48,13 @@ async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
         if count := await runs.count(RunFilter(state=RunState.WAITING_FOR_RECONNECT, account=account.name)):
             told += count
             what = f"{count} wait for account {account.name}" if count > 1 else f"1 waits for account {account.name}"
-            yield Finding("runs", State.WRONG, what, await _remedy(stores, account))
+            if account.state == ACTIVE:
+                yield Finding("runs", State.NOTE, f"{what}, which is tried every few seconds", LISTED)
+            else:
+                yield Finding("runs", State.WRONG, what, await _remedy(stores, account))
     if total > told:
         what = f"{total - told} more wait for an account, or are about to be woken"
-        yield Finding("runs", State.NOTE, what, "tieline runs list --state waiting_for_reconnect")
+        yield Finding("runs", State.NOTE, what, LISTED)
     if not total:
         yield Finding("runs", State.OK, "none waits for an account")
 

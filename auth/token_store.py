@@ -121,6 +121,13 @@ class TokenStore:
         changed = refused is not None and refused != basis
         return Seen(row, token if token and token.basis == basis else None, basis, changed)
 
+    async def note_well(self, account_id: str) -> None:
+        """Wake whoever waits for an account that works, unless it died meanwhile."""
+        async with self._database.write() as connection:
+            row = await lock_token(connection, account_id)
+            if row is not None and row.state == ACTIVE:
+                await well_again(connection, account_id, row.now)
+
     async def is_dead(self, connection: AsyncConnection, account_id: str, basis: str) -> bool:
         """Whether only a person can bring a token. Nobody changes that until the transaction ends."""
         row = await lock_token(connection, account_id)

@@ -102,6 +102,6 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
         async with (
             open_notifiers(settings) as notifiers,
             worker,
-            Delivery(stores.database, client, notifiers).running(),
+            Delivery(stores.database, client, resolver, notifiers).running(),
         ):
             yield worker

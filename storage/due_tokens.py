@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, case, delete, func, literal, literal_column, null, select, tuple_, update
+from sqlalchemy import Select, bindparam, case, delete, func, literal, literal_column, null, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
@@ -114,10 +114,14 @@ async def forgive_refusals(connection: AsyncConnection, integration: str) -> Non
         & ((tokens.c.state == "active") | waited_for)
         & (tokens.c.lease_until <= _NOW)
     )
-    clients = select(tokens.c.token_client).where(refused).scalar_subquery()
-    await connection.execute(delete(token_clients).where(token_clients.c.client.in_(clients)))
+    locked = select(tokens.c.account_id).where(refused).order_by(tokens.c.account_id).with_for_update()
     due = {"state": "active", "failures": 0, "last_error": None, "refresh_at": db_now()}
-    await connection.execute(update(tokens).where(refused).values(due))
+    forgiven = await connection.execute(
+        update(tokens).where(tokens.c.account_id.in_(locked)).values(due).returning(tokens.c.token_client)
+    )
+    if clients := {row.token_client for row in forgiven.all()} - {None}:
+        one = delete(token_clients).where(token_clients.c.client == bindparam("refused"))
+        await connection.execute(one, [{"refused": client} for client in sorted(clients)])
 
 
 async def _change(connection: AsyncConnection, account_id: str, **values: object) -> None:

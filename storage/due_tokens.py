@@ -112,9 +112,11 @@ async def due_at_host(
 
 
 async def still_due(connection: AsyncConnection, account_ids: Collection[str]) -> Sequence[DueToken]:
-    """Those of these accounts whose tokens are still due, the longest due ones first."""
+    """Those of these accounts whose tokens are still due: first what is in doubt, while its provider may forgive a
+    second use of a refresh token, then the longest due ones."""
     query = _DUE.where(tokens.c.account_id.in_(account_ids), tokens.c.refresh_at <= _NOW)
-    return [_due(row) for row in (await connection.execute(query.order_by(tokens.c.refresh_at))).all()]
+    query = query.order_by(tokens.c.attempt_id.is_(None), tokens.c.refresh_at)
+    return [_due(row) for row in (await connection.execute(query)).all()]
 
 
 async def count_due(connection: AsyncConnection, overdue_after: float) -> DueCounts:

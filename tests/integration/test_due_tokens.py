@@ -111,6 +111,15 @@ async def test_only_what_is_still_due_of_a_page_is_worked_on(database: Database)
     assert [(each.account_id, each.host, each.client) for each in found] == [("due", "h", "c")]
 
 
+async def test_what_a_killed_process_left_in_doubt_goes_before_what_is_due_for_longer(database: Database) -> None:
+    await account(database, "long", due_for=600)
+    await account(database, "in-doubt", due_for=1, lease_until=db_now() - 1, attempt_id="a")
+    await account(database, "longest", due_for=900)
+    async with database.read() as connection:
+        found = await still_due(connection, ["long", "in-doubt", "longest"])
+    assert [each.account_id for each in found] == ["in-doubt", "longest", "long"]
+
+
 async def test_a_token_is_placed_and_postponed_only_while_it_is_due_and_unclaimed(database: Database) -> None:
     await account(database, "due", due_for=10)
     await account(database, "claimed", due_for=10, lease_until=db_now() + 60)

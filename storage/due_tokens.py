@@ -119,6 +119,17 @@ async def still_due(connection: AsyncConnection, account_ids: Collection[str]) -
     return [_due(row) for row in (await connection.execute(query)).all()]
 
 
+def abandoned_query(limit: int) -> Select[str]:
+    """Accounts whose claims ran out and were not given back: whoever held them was killed, as a rule."""
+    query = select(tokens.c.account_id).where(_ACTIVE, tokens.c.lease_owner.is_not(None), tokens.c.refresh_at <= _NOW)
+    return query.where(tokens.c.lease_until <= _NOW).order_by(tokens.c.refresh_at).limit(limit)
+
+
+async def abandoned(connection: AsyncConnection, limit: int = PAGE) -> Sequence[str]:
+    """The same, the longest abandoned ones first."""
+    return (await connection.scalars(abandoned_query(limit))).all()
+
+
 async def count_due(connection: AsyncConnection, overdue_after: float) -> DueCounts:
     """Counts what is due; `overdue_after` in seconds."""
     late = case((tokens.c.refresh_at <= _NOW - literal(overdue_after), 1))

@@ -119,6 +119,12 @@ Index(
     postgresql_where=(tokens.c.state == "active") & tokens.c.refresh_at.is_not(None),
 )
 Index(
+    "ix_tokens_claimed",
+    tokens.c.refresh_at,
+    sqlite_where=tokens.c.lease_owner.is_not(None),
+    postgresql_where=tokens.c.lease_owner.is_not(None),
+)
+Index(
     "ix_tokens_warn",
     tokens.c.warn_at,
     sqlite_where=tokens.c.warn_at.is_not(None),

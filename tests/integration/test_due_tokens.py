@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from sqlalchemy import Select, update
+from sqlalchemy import ClauseElement, update
 
 from storage.accounts import insert_account
 from storage.database import Database, db_now
 from storage.due_tokens import (
     DAY,
     DueToken,
+    abandoned_query,
     count_due,
     due_query,
     due_tokens,
@@ -46,7 +47,7 @@ async def due_ids(database: Database, after: DueToken | None = None, limit: int 
         return [each.account_id for each in await due_tokens(connection, after, limit)]
 
 
-async def plan(database: Database, query: Select[str, float, str | None, str | None]) -> str:
+async def plan(database: Database, query: ClauseElement) -> str:
     """How the database carries it out, with its values bound as in earnest."""
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF)"
     compiled = query.compile(database.engine.sync_engine)
@@ -179,3 +180,9 @@ async def test_a_page_touches_only_rows_that_are_due(many: Database, page: str) 
         assert "Rows Removed by Filter" not in told
         assert "Seq Scan" not in told
         assert f"actual rows={100 if page == 'first' else 80}" in told
+
+
+async def test_looking_for_abandoned_claims_touches_only_claims(many: Database) -> None:
+    told = await plan(many, abandoned_query(limit=200))
+    assert "ix_tokens_claimed" in told
+    assert "Seq Scan" not in told

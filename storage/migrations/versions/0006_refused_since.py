@@ -1,5 +1,5 @@
 """Since when a provider refuses an account with words that nobody knows; what is due at each host, without reading
-what is due at others."""
+what is due at others; whose claims ran out."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,4 +17,12 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'active' AND refresh_at IS NOT NULL"),
         postgresql_where=sa.text("state = 'active' AND refresh_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_tokens_claimed",
+        "tokens",
+        ["refresh_at"],
+        unique=False,
+        sqlite_where=sa.text("lease_owner IS NOT NULL"),
+        postgresql_where=sa.text("lease_owner IS NOT NULL"),
     )

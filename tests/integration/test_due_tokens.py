@@ -1,9 +1,10 @@
 """What is due is found by the index alone, in pages, whatever the number of accounts."""
 
 import re
+from typing import Any
 
 import pytest
-from sqlalchemy import ClauseElement, update
+from sqlalchemy import Select, update
 
 from storage.accounts import insert_account
 from storage.database import Database, db_now
@@ -47,7 +48,7 @@ async def due_ids(database: Database, after: DueToken | None = None, limit: int 
         return [each.account_id for each in await due_tokens(connection, after, limit)]
 
 
-async def plan(database: Database, query: ClauseElement) -> str:
+async def plan(database: Database, query: Select[*tuple[Any, ...]]) -> str:
     """How the database carries it out, with its values bound as in earnest."""
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF)"
     compiled = query.compile(database.engine.sync_engine)

@@ -27,7 +27,7 @@ from storage.accounts import (
 from storage.database import Database
 from storage.definitions import DefinitionStore
 from storage.errors import NotFound
-from storage.tokens import TokenRow, read_token
+from storage.tokens import TokenRow, lock_tokens_of, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
 from storage.waiters import wake_for_account
 
@@ -126,6 +126,7 @@ class Accounts:
         async with self._database.write() as connection:
             model = await self._integration(connection, key)
             _check_secrets(model, secrets)
+            await lock_tokens_of(connection, key)
             for account in await accounts_of(connection, key):
                 with contextlib.suppress(NotFound):  # deleted meanwhile
                     revives = not model.by_consent and account.state != DISCONNECTED

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from auth.standing import refresh_token_ends
 from storage.accounts import account_by_id
 from storage.database import Database
-from storage.due_tokens import DueToken, due_tokens, take_warnings
+from storage.due_tokens import PAGE, DueToken, due_at_host, due_hosts, due_tokens, take_warnings
 from storage.token_hosts import Closed, closed
 
 PER_PAGE = 400
@@ -31,13 +33,10 @@ class DueAccounts:
         """
         async with self._database.read() as connection:
             shut = await closed(connection)
-            found: list[DueToken] = []
-            counts: Counter[str | None] = Counter()
-            rows = await due_tokens(connection)
-            while rows and len(found) < PER_PAGE:
-                found += wanted(rows, shut, counts)
-                rows = await due_tokens(connection, after=rows[-1])
-        return batches(found[:PER_PAGE])
+            rows: Sequence[DueToken] = await due_tokens(connection, limit=PAGE)
+            if len(rows) == PAGE and len(wanted(rows, shut)) < PER_PAGE:
+                rows = await by_host(connection, shut, rows)
+        return batches(wanted(rows, shut)[:PER_PAGE])
 
     async def warn(self) -> int:
         """Have people told, once each, which refresh tokens end within a week, and which within a day."""
@@ -49,8 +48,25 @@ class DueAccounts:
         return len(taken)
 
 
-def wanted(rows: Iterable[DueToken], shut: Closed, counts: "Counter[str | None]") -> list[DueToken]:
+async def by_host(connection: AsyncConnection, shut: Closed, longest: Iterable[DueToken]) -> Sequence[DueToken]:
+    """What is due, so much of each host as a page may hold: the `longest` due are nearly all of a few hosts, and
+    nobody reads through the hundred thousands that wait there."""
+    found = set(wanted(longest, shut))
+    found |= set(await due_at_host(connection, None, shut.clients, PER_PAGE))
+    for oldest, host in await due_hosts(connection, shut.hosts, PER_PAGE):
+        if len(found) >= PER_PAGE and _longest_first(found)[PER_PAGE - 1].refresh_at < oldest:
+            break
+        found |= set(await due_at_host(connection, host, shut.clients, PER_HOST))
+    return _longest_first(found)
+
+
+def _longest_first(rows: Iterable[DueToken]) -> list[DueToken]:
+    return sorted(rows, key=lambda row: (row.refresh_at, row.account_id))
+
+
+def wanted(rows: Iterable[DueToken], shut: Closed) -> list[DueToken]:
     """Without those of whom is left alone, and not too many of one host."""
+    counts: Counter[str | None] = Counter()
     wanted = []
     for row in rows:
         if row.host in shut.hosts or row.client in shut.clients:

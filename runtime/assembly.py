@@ -18,6 +18,7 @@ from auth.sweep import DueAccounts
 from net.client import GuardedClient
 from net.egress import AllowRule, EgressPolicy
 from runtime.delivery import Delivery
+from runtime.following import Following
 from runtime.notifiers import open_notifiers
 from runtime.own_services import own_services
 from runtime.plugin import data_converter, tieline_plugin
@@ -91,7 +92,8 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
     settings = stores.settings
     async with open_resolver(stores) as (resolver, http):
         calls = HttpActivities(resolver, resolver, http)
-        refresh = RefreshActivities(DueAccounts(stores.database), RenewAhead(stores.database, resolver))
+        renew = RenewAhead(stores.database, resolver)
+        refresh = RefreshActivities(DueAccounts(stores.database), renew)
         worker = Worker(
             client,
             task_queue=settings.task_queue,
@@ -103,5 +105,6 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
             open_notifiers(settings) as notifiers,
             worker,
             Delivery(stores.database, client, resolver, notifiers).running(),
+            Following(stores.database, renew).running(),
         ):
             yield worker

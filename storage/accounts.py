@@ -1,7 +1,8 @@
 """Connected accounts as rows; their secrets are vault records.
 
 Who changes several things locks them in one order, so that no two wait for each other: definitions, bindings of
-subjects, the row of the token, the row of the account, runs that wait, the records of the vault.
+subjects, the row of the token, the row of its refused client, the row of the account, runs that wait, the records of
+the vault. Of several tokens, all are locked before anything behind them, in the order of their accounts' ids.
 """
 
 import json

@@ -43,6 +43,8 @@ class Change:
     version: str
     diff: str = ""
     warnings: tuple[str, ...] = ()
+    rebound: frozenset[str] | None = None
+    """The adapters of a profile that are bound in another way than before; None: any may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,8 @@ class DefinitionStore:
             return Change(model.kind, key, "updated", version, _diff("", _yaml(model), key))
         if old == model:
             return Change(model.kind, key, "unchanged", version)
-        return Change(model.kind, key, "updated", version, _diff(_yaml(old), _yaml(model), key))
+        diff = _diff(_yaml(old), _yaml(model), key)
+        return Change(model.kind, key, "updated", version, diff, rebound=_rebound(old, model))
 
 
 _IN_FORCE_ALL = select(definition_versions.c.version, definition_versions.c.document).join(definitions, _IN_FORCE)
@@ -199,6 +202,13 @@ def _version(model: Integration | Profile) -> str:
 
 def _yaml(model: Integration | Profile) -> str:
     return yaml.safe_dump(json.loads(_canonical(model)), sort_keys=True, allow_unicode=True)
+
+
+def _rebound(old: Integration | Profile, new: Integration | Profile) -> frozenset[str] | None:
+    if not isinstance(old, Profile) or not isinstance(new, Profile):
+        return None
+    named = old.adapters.keys() | new.adapters.keys()
+    return frozenset(name for name in named if old.adapters.get(name) != new.adapters.get(name))
 
 
 def _diff(old: str, new: str, key: str) -> str:
@@ -227,10 +237,10 @@ async def _store(connection: AsyncConnection, model: Integration | Profile, chan
 
 
 async def _wake(connection: AsyncConnection, change: Change) -> None:
-    """Wake the runs whose account was found through a profile. The last of all: who revives an account locks its token
-    first and its runs then."""
+    """Wake the runs whose account was found through a profile that binds another one now. The last of all: who revives
+    an account locks its token first and its runs then."""
     if change.kind == "profile" and change.action != "unchanged":
-        await wake_for_profile(connection, change.key, f"profile {change.key} was changed")
+        await wake_for_profile(connection, change.key, change.rebound, f"profile {change.key} was changed")
 
 
 async def _warned(connection: AsyncConnection, model: Integration | Profile, change: Change) -> Change:

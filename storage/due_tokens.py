@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, case, delete, func, literal, literal_column, null, select, tuple_, update
+from sqlalchemy import Select, bindparam, case, delete, func, literal, literal_column, null, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
@@ -54,7 +54,7 @@ _DUE = select(tokens.c.account_id, tokens.c.refresh_at, tokens.c.token_host, tok
 
 
 def due_query(after: DueToken | None = None, limit: int = PAGE) -> Select[str, float, str | None, str | None]:
-    """The next tokens that are due, the longest due ones first."""
+    """The next tokens that are due, wherever, the longest due ones first."""
     query = _DUE.where(tokens.c.refresh_at <= _NOW).order_by(tokens.c.refresh_at, tokens.c.account_id).limit(limit)
     if after is not None:
         place = tuple_(literal(after.refresh_at), literal(after.account_id))
@@ -67,10 +67,67 @@ async def due_tokens(connection: AsyncConnection, after: DueToken | None = None,
     return [_due(row) for row in (await connection.execute(due_query(after, limit))).all()]
 
 
+# What follows is written so that only ix_tokens_due_at_host brings it in order: going by statistics, PostgreSQL would
+# read what is due wherever, in the hope that much of it is of the host that is wanted.
+
+
+def due_hosts_query(but: Collection[str], limit: int) -> Select[str, float]:
+    """Hosts of which something is due, each with the instant of its oldest; `but` these, and not all of many.
+
+    From one host's first token to the next one's, whatever the number of tokens.
+    """
+    first = select(tokens.c.account_id).where(_ACTIVE, tokens.c.refresh_at.is_not(None))
+    first = first.order_by(tokens.c.token_host, tokens.c.refresh_at).limit(1)
+    columns = tokens.c.token_host.label("host"), tokens.c.refresh_at.label("oldest")
+    known = first.where(tokens.c.token_host.is_not(None)).scalar_subquery()
+    hosts = select(*columns).where(tokens.c.account_id == known).cte("hosts", recursive=True)
+    following = first.where(tokens.c.token_host > hosts.c.host).correlate(hosts).scalar_subquery()
+    hosts = hosts.union_all(select(*columns).select_from(hosts.join(tokens, tokens.c.account_id == following)))
+    return select(hosts.c.host, hosts.c.oldest).where(hosts.c.oldest <= _NOW, hosts.c.host.not_in(but)).limit(limit)
+
+
+async def due_hosts(connection: AsyncConnection, but: Collection[str], limit: int) -> Sequence[tuple[float, str]]:
+    """The same, the longest due ones first."""
+    rows = (await connection.execute(due_hosts_query(but, limit))).all()
+    return sorted((row.oldest, row.host) for row in rows)
+
+
+def due_at_host_query(host: str | None, but: Collection[str], limit: int) -> Select[str, float, str | None, str | None]:
+    """Of one host (None: not known yet) the longest due tokens, without those of these clients."""
+    if host is None:
+        query = _DUE.where(tokens.c.token_host.is_(None), tokens.c.refresh_at <= _NOW)
+    else:
+        until = tuple_(tokens.c.token_host, tokens.c.refresh_at) <= tuple_(literal(host), _NOW)
+        query = _DUE.where(tokens.c.token_host >= host, until, tokens.c.refresh_at.is_not(None))
+    if but:
+        query = query.where(tokens.c.token_client.is_(None) | tokens.c.token_client.not_in(but))
+    return query.order_by(tokens.c.token_host, tokens.c.refresh_at, tokens.c.account_id).limit(limit)
+
+
+async def due_at_host(
+    connection: AsyncConnection, host: str | None, but: Collection[str], limit: int
+) -> Sequence[DueToken]:
+    """The same, as a page."""
+    return [_due(row) for row in (await connection.execute(due_at_host_query(host, but, limit))).all()]
+
+
 async def still_due(connection: AsyncConnection, account_ids: Collection[str]) -> Sequence[DueToken]:
-    """Those of these accounts whose tokens are still due, the longest due ones first."""
+    """Those of these accounts whose tokens are still due: first what is in doubt, while its provider may forgive a
+    second use of a refresh token, then the longest due ones."""
     query = _DUE.where(tokens.c.account_id.in_(account_ids), tokens.c.refresh_at <= _NOW)
-    return [_due(row) for row in (await connection.execute(query.order_by(tokens.c.refresh_at))).all()]
+    query = query.order_by(tokens.c.attempt_id.is_(None), tokens.c.refresh_at)
+    return [_due(row) for row in (await connection.execute(query)).all()]
+
+
+def abandoned_query(limit: int) -> Select[str]:
+    """Accounts whose claims ran out and were not given back: whoever held them was killed, as a rule."""
+    query = select(tokens.c.account_id).where(_ACTIVE, tokens.c.lease_owner.is_not(None), tokens.c.refresh_at <= _NOW)
+    return query.where(tokens.c.lease_until <= _NOW).order_by(tokens.c.refresh_at).limit(limit)
+
+
+async def abandoned(connection: AsyncConnection, limit: int = PAGE) -> Sequence[str]:
+    """The same, the longest abandoned ones first."""
+    return (await connection.scalars(abandoned_query(limit))).all()
 
 
 async def count_due(connection: AsyncConnection, overdue_after: float) -> DueCounts:
@@ -114,10 +171,14 @@ async def forgive_refusals(connection: AsyncConnection, integration: str) -> Non
         & ((tokens.c.state == "active") | waited_for)
         & (tokens.c.lease_until <= _NOW)
     )
-    clients = select(tokens.c.token_client).where(refused).scalar_subquery()
-    await connection.execute(delete(token_clients).where(token_clients.c.client.in_(clients)))
+    locked = select(tokens.c.account_id).where(refused).order_by(tokens.c.account_id).with_for_update()
     due = {"state": "active", "failures": 0, "last_error": None, "refused_since": None, "refresh_at": db_now()}
-    await connection.execute(update(tokens).where(refused).values(due))
+    forgiven = await connection.execute(
+        update(tokens).where(tokens.c.account_id.in_(locked)).values(due).returning(tokens.c.token_client)
+    )
+    if clients := {row.token_client for row in forgiven.all()} - {None}:
+        one = delete(token_clients).where(token_clients.c.client == bindparam("refused"))
+        await connection.execute(one, [{"refused": client} for client in sorted(clients)])
 
 
 async def _change(connection: AsyncConnection, account_id: str, **values: object) -> None:

@@ -110,6 +110,21 @@ Index(
     postgresql_where=tokens.c.state == "active",
 )
 Index(
+    "ix_tokens_due_at_host",
+    tokens.c.token_host,
+    tokens.c.refresh_at,
+    tokens.c.account_id,
+    tokens.c.token_client,
+    sqlite_where=(tokens.c.state == "active") & tokens.c.refresh_at.is_not(None),
+    postgresql_where=(tokens.c.state == "active") & tokens.c.refresh_at.is_not(None),
+)
+Index(
+    "ix_tokens_claimed",
+    tokens.c.refresh_at,
+    sqlite_where=tokens.c.lease_owner.is_not(None),
+    postgresql_where=tokens.c.lease_owner.is_not(None),
+)
+Index(
     "ix_tokens_warn",
     tokens.c.warn_at,
     sqlite_where=tokens.c.warn_at.is_not(None),

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.database import db_now
-from storage.schema import token_hosts, tokens
+from storage.schema import accounts, token_hosts, tokens
 
 ACTIVE = "active"
 DEAD = "dead"
@@ -62,6 +62,13 @@ async def lock_token(connection: AsyncConnection, account_id: str) -> TokenRow |
     """The same, unchanged by others until the transaction ends."""
     row = (await connection.execute(_READ.with_for_update(), {"wanted": account_id})).first()
     return None if row is None else TokenRow(*row)
+
+
+async def lock_tokens_of(connection: AsyncConnection, integration: str) -> None:
+    """All tokens of an integration, before anything that several of them share."""
+    of_integration = select(accounts.c.id).where(accounts.c.integration == integration)
+    which = tokens.c.account_id.in_(of_integration)
+    await connection.execute(select(tokens.c.account_id).where(which).order_by(tokens.c.account_id).with_for_update())
 
 
 async def claim_token(

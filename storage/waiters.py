@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, literal, select
@@ -56,9 +56,15 @@ async def wake_for_account(
     return await _wake(connection, waiters.c.account_id == account_id, because, notification)
 
 
-async def wake_for_profile(connection: AsyncConnection, profile: str, because: str) -> int:
-    """Wake the runs whose account was found through a profile: it may bind another one now."""
-    return await _wake(connection, waiters.c.profile == profile, because, None)
+async def wake_for_profile(
+    connection: AsyncConnection, profile: str, adapters: Collection[str] | None, because: str
+) -> int:
+    """Wake the runs whose account was found through one of these adapters of a profile, or through any: it may be bound
+    to another one now."""
+    which = waiters.c.profile == profile
+    if adapters is not None:
+        which &= waiters.c.adapter.in_(adapters)
+    return await _wake(connection, which, because, None)
 
 
 async def wake_for_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str, because: str) -> int:

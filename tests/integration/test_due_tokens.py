@@ -1,6 +1,7 @@
 """What is due is found by the index alone, in pages, whatever the number of accounts."""
 
 import re
+from typing import Any
 
 import pytest
 from sqlalchemy import Select, update
@@ -10,6 +11,7 @@ from storage.database import Database, db_now
 from storage.due_tokens import (
     DAY,
     DueToken,
+    abandoned_query,
     count_due,
     due_query,
     due_tokens,
@@ -46,7 +48,7 @@ async def due_ids(database: Database, after: DueToken | None = None, limit: int 
         return [each.account_id for each in await due_tokens(connection, after, limit)]
 
 
-async def plan(database: Database, query: Select[str, float, str | None, str | None]) -> str:
+async def plan(database: Database, query: Select[*tuple[Any, ...]]) -> str:
     """How the database carries it out, with its values bound as in earnest."""
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF)"
     compiled = query.compile(database.engine.sync_engine)
@@ -111,6 +113,15 @@ async def test_only_what_is_still_due_of_a_page_is_worked_on(database: Database)
     assert [(each.account_id, each.host, each.client) for each in found] == [("due", "h", "c")]
 
 
+async def test_what_a_killed_process_left_in_doubt_goes_before_what_is_due_for_longer(database: Database) -> None:
+    await account(database, "long", due_for=600)
+    await account(database, "in-doubt", due_for=1, lease_until=db_now() - 1, attempt_id="a")
+    await account(database, "longest", due_for=900)
+    async with database.read() as connection:
+        found = await still_due(connection, ["long", "in-doubt", "longest"])
+    assert [each.account_id for each in found] == ["in-doubt", "longest", "long"]
+
+
 async def test_a_token_is_placed_and_postponed_only_while_it_is_due_and_unclaimed(database: Database) -> None:
     await account(database, "due", due_for=10)
     await account(database, "claimed", due_for=10, lease_until=db_now() + 60)
@@ -170,3 +181,9 @@ async def test_a_page_touches_only_rows_that_are_due(many: Database, page: str) 
         assert "Rows Removed by Filter" not in told
         assert "Seq Scan" not in told
         assert f"actual rows={100 if page == 'first' else 80}" in told
+
+
+async def test_looking_for_abandoned_claims_touches_only_claims(many: Database) -> None:
+    told = await plan(many, abandoned_query(limit=200))
+    assert "ix_tokens_claimed" in told
+    assert "Seq Scan" not in told

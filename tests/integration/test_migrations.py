@@ -102,14 +102,15 @@ async def test_a_difference_would_be_noticed(database: Database) -> None:
     }
 
 
-async def test_what_is_due_is_found_by_an_index_of_active_tokens(database: Database) -> None:
+@pytest.mark.parametrize("name", ["ix_tokens_due", "ix_tokens_due_at_host"])
+async def test_what_is_due_is_found_by_an_index_of_active_tokens(database: Database, name: str) -> None:
     """Autogeneration does not compare conditions of indexes."""
     async with database.read() as connection:
         if database.dialect == "sqlite":
-            query = "SELECT sql FROM sqlite_master WHERE name = 'ix_tokens_due'"
+            query = "SELECT sql FROM sqlite_master WHERE name = :name"
         else:
-            query = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_tokens_due'"
-        definition = await connection.scalar(text(query)) or ""
+            query = "SELECT indexdef FROM pg_indexes WHERE indexname = :name"
+        definition = await connection.scalar(text(query), {"name": name}) or ""
 
     assert "WHERE" in definition
     assert "'active'" in definition

@@ -195,6 +195,21 @@ async def test_a_profile_that_is_applied_unchanged_wakes_nobody(lobby: Lobby) ->
     assert await lobby.woken() == []
 
 
+async def test_another_variable_of_a_profile_wakes_nobody(lobby: Lobby) -> None:
+    await lobby.die()
+    await lobby.park(1)
+    await lobby.bind("main", region="eu")
+    assert await lobby.woken() == []
+
+
+async def test_an_adapter_that_is_bound_to_another_account_wakes_its_own_runs_alone(lobby: Lobby) -> None:
+    await lobby.die()
+    await lobby.park(1)
+    await lobby.park(2, ANNS)
+    await lobby.bind("other")
+    assert await lobby.woken() == [ticket(1)]
+
+
 async def test_who_waited_as_long_as_it_may_is_forgotten_some_time_later(lobby: Lobby) -> None:
     await lobby.die()
     await lobby.park(1)

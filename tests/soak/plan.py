@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-LEASE = 60.0
-"""Seconds for which a worker's claim on a token holds (`auth.refresh_plan.Timing`), as every worker has it."""
+from auth.refresh_plan import Timing
+
+LEASE = Timing().lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +15,9 @@ class Plan:
     kills: int = 200
     seconds_limit: float = 7200.0
     """No kill after these; then the soak counts as broken off."""
-    grace: float = 300.0
-    """For which the authorization server forgives a refresh token that comes twice: longer than a lease, and the sweeps
-    that are killed after it."""
+    grace: float = 180.0
+    """For which the authorization server forgives a refresh token that comes twice: as long as an answer may stay lost
+    where whoever takes over is killed too, and again."""
     postgresql: bool = False
     accounts: int = 20
     workers: int = 4

@@ -34,15 +34,14 @@ def test_a_large_host_shares_its_batch_with_nobody_while_others_are_emptier() ->
 
 
 def test_of_one_host_only_so_many_are_taken_for_a_page_so_that_the_others_have_their_turn() -> None:
-    counts: Counter[str | None] = Counter()
-    taken = wanted(rows(["large"] * 500 + ["small"]), NOBODY, counts)
+    taken = wanted(rows(["large"] * 500 + ["small"]), NOBODY)
     assert Counter(row.host for row in taken) == {"large": PER_HOST, "small": 1}
 
 
 def test_what_is_counted_in_nowhere_yet_is_taken_at_once() -> None:
-    assert len(wanted(rows([None] * 300), NOBODY, Counter())) == 300
+    assert len(wanted(rows([None] * 300), NOBODY)) == 300
 
 
 def test_closed_hosts_and_stopped_clients_are_passed_over() -> None:
     shut = Closed(frozenset({"a"}), frozenset({"client-of-b"}))
-    assert [row.host for row in wanted(rows(["a", "b", "c"]), shut, Counter())] == ["c"]
+    assert [row.host for row in wanted(rows(["a", "b", "c"]), shut)] == ["c"]

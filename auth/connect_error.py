@@ -75,7 +75,10 @@ def refused(
         detail = f"{refusal.code}: {refusal.detail}" if refusal.detail else refusal.code
     who = f"account {account!r}: " if account else ""
     what = f" ({LIVE_SECRETS.scrub(detail)})" if detail else ""
-    if account and action.startswith("make a new"):
+    if refusal is not None and refusal.code == "egress_denied":
+        told = "Tieline's own rules keep it from reaching the provider; the account is as it was"
+        action = f"allow the address by TIELINE_EGRESS_ALLOW if it is meant, then tieline accounts connect {account}"
+    elif account and action.startswith("make a new"):
         action = f"tieline accounts connect {account}"
     elif account and fault is Fault.NOT_BY_CONSENT:
         action = f"{action} {account}"

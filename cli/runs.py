@@ -79,7 +79,7 @@ def _waiting_for_accounts(runs: "Sequence[RunSummary]") -> list[str]:
         first = min(each, key=lambda one: one.since)
         count = "1 of these runs waits" if len(each) == 1 else f"{len(each)} of these runs wait"
         since = f"{first.since.astimezone():%Y-%m-%d %H:%M:%S}"
-        told.append(f"\n{first.cause}\n{count} for it, the longest since {since}. Next step: {first.next_step}")
+        told.append(f"\n{first.message}\n{count} for it, the longest since {since}. Next step: {first.next_step}")
     return told
 
 

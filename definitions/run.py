@@ -113,7 +113,7 @@ class Waiting(Model):
     """What a run that waits for an account shows in lists."""
 
     account: str | None
-    cause: str = Field(description="For people")
+    message: str = Field(description="Why, for people")
     since: datetime
     next_step: str
 

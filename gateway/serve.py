@@ -118,6 +118,7 @@ def _listening(settings: Settings) -> socket.socket:
         return listen(address or GATEWAY_ADDRESS)
     except OSError as error:
         if address is None and error.errno == errno.EADDRINUSE:
+            log.warning("%s is taken by something else: the HTTP API is served at another port", GATEWAY_ADDRESS)
             return listen(f"{HOST}:0")
         raise GatewayAddressTaken(
             f"the HTTP API cannot be served at {address} ({error.strerror}): set TIELINE_GATEWAY_ADDRESS to another "

@@ -66,7 +66,7 @@ async def bind_subject(connection: AsyncConnection, profile: str, adapter: str, 
 
 
 async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str, subject: str) -> None:
-    """Forget a subject's binding."""
+    """Forget a subject's binding. Wakes nobody: its runs could only fail."""
     await connection.execute(
         delete(subject_bindings).where(
             subject_bindings.c.profile == profile,
@@ -74,7 +74,6 @@ async def unbind_subject(connection: AsyncConnection, profile: str, adapter: str
             subject_bindings.c.subject == subject,
         )
     )
-    await wake_for_subject(connection, profile, adapter, subject, REBOUND)
 
 
 def _fits(subject: str) -> bool:

@@ -207,8 +207,8 @@ def _yaml(model: Integration | Profile) -> str:
 def _rebound(old: Integration | Profile, new: Integration | Profile) -> frozenset[str] | None:
     if not isinstance(old, Profile) or not isinstance(new, Profile):
         return None
-    named = old.adapters.keys() | new.adapters.keys()
-    return frozenset(name for name in named if old.adapters.get(name) != new.adapters.get(name))
+    # One that is bound no more wakes nobody: its runs could only fail.
+    return frozenset(name for name, binding in new.adapters.items() if old.adapters.get(name) != binding)
 
 
 def _diff(old: str, new: str, key: str) -> str:

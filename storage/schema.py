@@ -212,7 +212,7 @@ waiters = Table(
     Column("profile", String(64), nullable=False, index=True),
     Column("adapter", String(64), nullable=False),
     Column("subject", String(255)),
-    Column("workflow_id", String(255), nullable=False),
+    Column("workflow_id", String(255), nullable=False, index=True),
     Column("since", Double, nullable=False),
     Column("until", Double, nullable=False, index=True),
 )

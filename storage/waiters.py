@@ -46,6 +46,9 @@ async def put_waiter(connection: AsyncConnection, waiter: Waiter, account_id: st
         "since": db_now(),
         "until": db_now() + literal(waiter.seconds),
     }
+    # A run waits at one step at a time: what it waited for before, somebody has decided about.
+    before = (waiters.c.workflow_id == waiter.workflow_id) & (waiters.c.ticket != waiter.ticket)
+    await connection.execute(delete(waiters).where(before))
     await connection.execute(module.insert(waiters).values(row).on_conflict_do_nothing())
 
 

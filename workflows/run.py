@@ -134,8 +134,8 @@ class RunWorkflow:
         time_left = since + call.operation.park_for - workflow.now()
         self._question, self._decision = dead, None
         self._show(RunState.WAITING_FOR_RECONNECT, dead)
-        cause = dead.message.removeprefix(f"{call.summary}: ")
-        waiting = Waiting(account=dead.account, cause=cause, since=since, next_step=dead.suggested_action)
+        message = dead.message.removeprefix(f"{call.summary}: ")
+        waiting = Waiting(account=dead.account, message=message, since=since, next_step=dead.suggested_action)
         workflow.upsert_memo({"waiting": waiting.model_dump(mode="json")})
         try:
             await workflow.wait_condition(

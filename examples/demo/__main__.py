@@ -67,11 +67,19 @@ def _settings(folder: Path, systems: Systems) -> Mapping[str, str]:
     return {**secrets, **own}
 
 
+async def main() -> int:
+    """SIGTERM ends it as Ctrl-C does: what was started is stopped in good order."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await tell(demo)
+
+
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        status = asyncio.run(tell(demo))
-    except KeyboardInterrupt:
+        status = asyncio.run(main())
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("demo: interrupted; all that it started has ended", file=sys.stderr)
         status = 130
     leave(status)

@@ -41,7 +41,7 @@ async def test_a_run_that_waits_shows_why_for_what_since_when_and_what_mends_it(
     run = await world.tieline.runs.summary(started.id)
     assert (run.state, run.account) == ("waiting_for_reconnect", "main")
     assert run.waiting is not None
-    assert "invalid_grant" in run.waiting.cause
+    assert "invalid_grant" in run.waiting.message
     assert run.waiting.next_step == "connect it again: tieline accounts connect main"
     assert run.started <= run.waiting.since
 

@@ -76,7 +76,7 @@ def told(ran: Ran) -> Any:
 def check_waiting(run: Any) -> None:
     """What programs read of a run that waits."""
     assert (run["state"], run["account"], run["waiting"]["account"]) == (WAITS, "main", "main")
-    assert (run["waiting"]["cause"], run["waiting"]["next_step"]) == (CAUSE, MENDS)
+    assert (run["waiting"]["message"], run["waiting"]["next_step"]) == (CAUSE, MENDS)
     assert datetime.fromisoformat(run["waiting"]["since"]) >= datetime.fromisoformat(run["started"])
 
 

@@ -26,6 +26,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_waiters_account_id"), "waiters", ["account_id"], unique=False)
     op.create_index(op.f("ix_waiters_profile"), "waiters", ["profile"], unique=False)
+    op.create_index(op.f("ix_waiters_workflow_id"), "waiters", ["workflow_id"], unique=False)
     op.create_index(op.f("ix_waiters_until"), "waiters", ["until"], unique=False)
     op.create_table(
         "outbox",

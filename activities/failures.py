@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
 from activities.scrubbing import scrub_text
+from auth.credential import Credential
 from auth.errors import ClientRefused, CredentialError, NeedsReconnect
 from definitions.operation import Delivery
 from definitions.run import Actor, Call, Failure, Verdict
@@ -121,6 +122,16 @@ def failed(call: Call, category: str, message: str, account: str | None = None, 
         account=account,
         status=status,
     )
+
+
+def credential_refused(call: Call, credential: Credential, status: int) -> Failure:
+    """The failure of a call whose credential the provider does not take, though it was renewed where that can be."""
+    account = credential.account
+    message = f"answered {status}: the provider refuses account {account!r}"
+    found = failed(call, "credential_refused", message, account, status)
+    if not credential.integration.by_consent:
+        return found
+    return found.model_copy(update={"suggested_action": f"connect it again: tieline accounts connect {account}"})
 
 
 def interrupted(call: Call, sent: Sent, account: str | None = None) -> Failure:

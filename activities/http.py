@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.failures import (
     application_error,
+    credential_refused,
     failed,
     interrupted,
     not_sent_again,
@@ -191,8 +192,7 @@ class HttpActivities:
         if judgement.verdict is None:
             return
         if _was_refused(reply, call, credential):
-            message = f"answered {reply.status}: the provider refuses account {credential.account!r}"
-            raise CallFailed(failed(call, "credential_refused", message, credential.account, reply.status))
+            raise CallFailed(credential_refused(call, credential, reply.status))
         raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
 
 

@@ -14,6 +14,7 @@ from auth.secret import MULTI_LINE_FIELDS, SHORT, SecretError, check_secret
 from auth.vault import Vault
 from definitions.integration import Integration
 from storage.accounts import (
+    DISCONNECTED,
     Account,
     account_named,
     accounts_of,
@@ -128,7 +129,8 @@ class Accounts:
             await lock_tokens_of(connection, key)
             for account in await accounts_of(connection, key):
                 with contextlib.suppress(NotFound):  # deleted meanwhile
-                    await bump_account(connection, account.id, revives=not model.by_consent)
+                    revives = not model.by_consent and account.state != DISCONNECTED
+                    await bump_account(connection, account.id, revives=revives)
             records = await read_records(connection, INTEGRATION_SECRETS, key)
             version = max((record.version for record in records), default=0) + 1
             await self._save(connection, INTEGRATION_SECRETS, key, version, secrets)

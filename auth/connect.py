@@ -21,7 +21,7 @@ from auth.disconnect import revoke
 from auth.discovery import Discovery, DiscoveryFailed
 from auth.errors import CredentialError
 from auth.exchange import Accept, Accepted, Exchange, Refused
-from auth.external_account import Unidentified, external_id, look_around
+from auth.external_account import Unidentified, external_id, is_another, look_around
 from auth.oauth2_sources import AuthorizationCode
 from auth.public_url import public_url
 from auth.redemption import UNBUILDABLE
@@ -29,6 +29,7 @@ from auth.refusal import of_unbuildable
 from auth.resolver import CredentialResolver
 from auth.token_record import StoredToken
 from auth.token_reply import TokenReply
+from auth.token_sources import basis
 from auth.vault import Vault
 from definitions.auth import OAuth2Auth
 from net.client import GuardedClient
@@ -260,7 +261,11 @@ class Connector:
         return connected(attempt.id, opened, auth, reply)
 
     def _judge(self, opened: OpenAccount, auth: OAuth2Auth, attempt: Attempt) -> Accept:
-        """Whether the tokens that came may take the place of what is in force; what may not is given back."""
+        """Whether the tokens that came may take the place of what is in force; what may not is given back.
+
+        Not while it may be the same person's as what is in force: some providers know one grant for each person and
+        client, and revoking what came would end what is there.
+        """
 
         async def judge(reply: TokenReply) -> Accepted:
             for secret in (reply.token, reply.refresh_token or ""):
@@ -269,11 +274,14 @@ class Connector:
                 reply = await look_around(self._http, opened, reply)
                 who = external_id(auth, reply)
                 before = await self._exchange.store.identity(opened.account.id)
-                if not attempt.replaces and before is not None and who != before:
+                if not attempt.replaces and is_another(before, auth, reply):
                     raise refused(Fault.OTHER_ACCOUNT, opened.account.name)
-            except (ConnectError, Unidentified):
-                came = StoredToken(reply.token, reply.refresh_token, dict(reply.captured))
-                await revoke(self._http, self._discovery, opened, came)
+            except (ConnectError, Unidentified) as error:
+                if isinstance(error, ConnectError) or not await self._exchange.store.in_force(
+                    opened.account.id, basis(opened)
+                ):
+                    came = StoredToken(reply.token, reply.refresh_token, dict(reply.captured))
+                    await revoke(self._http, self._discovery, opened, came)
                 raise
             return Accepted(reply, who)
 

@@ -1,9 +1,9 @@
 """How long does a token live? From whatever a provider writes there to seconds, or to None: nobody knows."""
 
-import base64
-import json
 import math
 from datetime import UTC, datetime
+
+from auth.unverified_jwt import claims_of
 
 LONGEST = 10 * 365 * 86400.0
 """Seconds. A longer lifetime is a misread number, not a promise."""
@@ -30,14 +30,8 @@ def instant_lifetime(value: object, now: float) -> float | None:
 
 def jwt_lifetime(token: str, now: float) -> float | None:
     """Seconds until the `exp` of a token that happens to be a JWT (RFC 7519 §4.1.4): a hint, nothing is verified."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return None
-    return instant_lifetime(claims.get("exp"), now) if isinstance(claims, dict) else None
+    claims = claims_of(token)
+    return instant_lifetime(claims.get("exp"), now) if claims else None
 
 
 def _sane(seconds: float) -> float | None:

@@ -87,7 +87,7 @@ class Redemption:
             if outcome.class_ is not ErrorClass.PERMANENT_GRANT:
                 break
         assert isinstance(outcome, Refusal), "a claim is made for at least one source"
-        return outcome if await self._note(outcome) else None
+        return await self._note(outcome)
 
     def _watch_for_what_is_stored(self) -> None:
         """Any of it may be sent, and providers quote what they refuse."""
@@ -172,7 +172,7 @@ class Redemption:
             lambda connection: self._store.swap(connection, self._claim, self._opened, source.spends, reply)
         )
 
-    async def _note(self, refusal: Refusal) -> bool:
+    async def _note(self, refusal: Refusal) -> Refusal | None:
         return await self.persist(
             lambda connection: self._store.fail(connection, self._claim, self._opened, refusal, self._host)
         )

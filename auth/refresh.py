@@ -128,6 +128,10 @@ class Refresher:
                 raise error
             return Ahead.RENEWED
 
+    async def note_well(self, opened: OpenAccount) -> None:
+        """Wake whoever waits for an account that works."""
+        await self._store.note_well(opened.account.id)
+
     async def is_dead(self, connection: AsyncConnection, opened: OpenAccount) -> bool:
         """Whether only a person can bring a token. Nobody changes that until the transaction ends."""
         return await self._store.is_dead(connection, opened.account.id, basis(opened))

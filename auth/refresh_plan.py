@@ -18,7 +18,7 @@ WARN_AHEAD = (7 * DAY, DAY)
 """Before a refresh token ends."""
 
 REFUSALS = 10
-"""Failures in a row, over a day at least, after which a refusal in unknown words is held for the end of the grant."""
+"""Refusals in unknown words, in a row, over a day at least, after which the next is held for the end of the grant."""
 FAILURES_TO_SHUT = 5
 """Transient failures of a token endpoint's host, in a row, after which the sweep leaves it alone for a while."""
 
@@ -190,9 +190,9 @@ def warn_at(issued_at: float, refresh_expires_at: float | None) -> float | None:
     return next((at for ahead in WARN_AHEAD if (at := refresh_expires_at - ahead) > issued_at), None)
 
 
-def refused_for_good(refused_since: float | None, failures: int, now: float) -> bool:
+def refused_for_good(refused_since: float | None, refusals: int, now: float) -> bool:
     """Whether words that nobody knows have refused an account for so long that it is no incident of the provider's."""
-    return refused_since is not None and failures >= REFUSALS and now - refused_since >= DAY
+    return refused_since is not None and refusals >= REFUSALS and now - refused_since >= DAY
 
 
 def shut_for(failures: int) -> float | None:

@@ -136,6 +136,19 @@ class CredentialResolver:
                     await put_waiter(connection, waiter, opened.account.id)
         return dead
 
+    async def revive(self, account_id: str) -> None:
+        """Get a token for an account that runs wait for, if it needs one, and wake them.
+
+        Raises:
+            CredentialError: it does not work. DatabaseUnavailable: nobody knows.
+        """
+        async with self._database.read() as connection:
+            account = await account_by_id(connection, account_id)
+        if account is not None:
+            opened = await self._opened(account.name)
+            await self._credential(opened)
+            await self._refresher.note_well(opened)
+
     async def open(self, name: str) -> OpenAccount:
         """An account with its integration and secrets, whatever its state. Raises CredentialError."""
         return await self._opened(name)

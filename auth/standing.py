@@ -32,19 +32,8 @@ async def died(connection: AsyncConnection, opened: OpenAccount, cause: str, tol
     """Only a person can help this account; of each cause, people are told once until it is well."""
     await set_account_state(connection, opened.account.id, NEEDS_RECONNECT, cause)
     if await set_told_cause(connection, opened.account.id, cause[:64]):
-        await notify(
-            connection,
-            Notification(
-                id=uuid.uuid4().hex,
-                kind=NotificationKind.NEEDS_RECONNECT,
-                account=opened.account.name,
-                integration=opened.integration.key,
-                cause=cause,
-                message=str(told),
-                next_step=told.action,
-                happened_at=datetime.fromtimestamp(now, UTC),
-            ),
-        )
+        kind = NotificationKind.NEEDS_RECONNECT
+        await _tell(connection, kind, opened.account, str(told), now, cause=cause, next_step=told.action)
 
 
 async def well_again(connection: AsyncConnection, account_id: str, now: float) -> None:
@@ -58,17 +47,8 @@ async def well_again(connection: AsyncConnection, account_id: str, now: float) -
     if account.state != ACTIVE:
         await set_account_state(connection, account_id, ACTIVE, None)
     if told:
-        await notify(
-            connection,
-            Notification(
-                id=notification,
-                kind=NotificationKind.RECONNECTED,
-                account=account.name,
-                integration=account.integration,
-                message=f"account {account.name!r} works again",
-                happened_at=datetime.fromtimestamp(now, UTC),
-            ),
-        )
+        message = f"account {account.name!r} works again"
+        await _tell(connection, NotificationKind.RECONNECTED, account, message, now, id_=notification)
 
 
 async def client_refused(
@@ -78,39 +58,58 @@ async def client_refused(
     if row.token_client is None or row.token_host is None:
         return
     if await stop_client(connection, row.token_client, row.token_host, cause, CLIENT_STOP):
-        await notify(
-            connection,
-            Notification(
-                id=uuid.uuid4().hex,
-                kind=NotificationKind.CLIENT_REFUSED,
-                account=opened.account.name,
-                integration=opened.integration.key,
-                cause=cause,
-                message=f"the token endpoint at {row.token_host} refuses an OAuth client, whose accounts are all left "
-                f"alone: {told}",
-                next_step=told.action,
-                happened_at=datetime.fromtimestamp(row.now, UTC),
-            ),
+        message = (
+            f"the token endpoint at {row.token_host} refuses an OAuth client, whose accounts are all left alone: {told}"
         )
+        kind = NotificationKind.CLIENT_REFUSED
+        await _tell(connection, kind, opened.account, message, row.now, cause=cause, next_step=told.action)
+
+
+async def token_set_aside(connection: AsyncConnection, account: Account, now: float) -> None:
+    """A token came too late: another is in force, which the provider may have ended by giving out this one."""
+    await _tell(
+        connection,
+        NotificationKind.TOKEN_SET_ASIDE,
+        account,
+        f"account {account.name!r}: a refresh token came when another was in force already, and was set aside",
+        now,
+        next_step=f"see that the account still works: tieline accounts refresh {account.name}",
+    )
 
 
 async def refresh_token_ends(connection: AsyncConnection, account: Account, ends: float) -> None:
     """Somebody must connect an account again before this instant."""
     until = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
-    await notify(
+    await _tell(
         connection,
-        Notification(
-            id=uuid.uuid4().hex,
-            kind=NotificationKind.REFRESH_TOKEN_ENDS,
-            account=account.name,
-            integration=account.integration,
-            message=f"account {account.name!r}: its refresh token ends on {until}",
-            next_step=f"connect it again before: tieline accounts connect {account.name}",
-            happened_at=datetime.now(UTC),
-        ),
+        NotificationKind.REFRESH_TOKEN_ENDS,
+        account,
+        f"account {account.name!r}: its refresh token ends on {until}",
+        datetime.now(UTC).timestamp(),
+        next_step=f"connect it again before: tieline accounts connect {account.name}",
     )
 
 
-async def notify(connection: AsyncConnection, notification: Notification) -> None:
+async def _tell(
+    connection: AsyncConnection,
+    kind: NotificationKind,
+    account: Account,
+    message: str,
+    now: float,
+    *,
+    id_: str | None = None,
+    cause: str | None = None,
+    next_step: str | None = None,
+) -> None:
     """Have it sent when the transaction is committed."""
+    notification = Notification(
+        id=id_ or uuid.uuid4().hex,
+        kind=kind,
+        account=account.name,
+        integration=account.integration,
+        cause=cause,
+        message=message,
+        next_step=next_step,
+        happened_at=datetime.fromtimestamp(now, UTC),
+    )
     await post(connection, [new_row(notification.id, NOTIFICATION, notification.model_dump_json())])

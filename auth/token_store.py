@@ -13,7 +13,7 @@ from auth.credential import OpenAccount
 from auth.errors import ClientRefused, NeedsReconnect
 from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, refused_for_good, warn_at
 from auth.refusal import Refusal, credential_error, is_lasting, needs_reconnect
-from auth.standing import client_refused, died, well_again
+from auth.standing import client_refused, died, token_set_aside, well_again
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
@@ -121,6 +121,13 @@ class TokenStore:
         changed = refused is not None and refused != basis
         return Seen(row, token if token and token.basis == basis else None, basis, changed)
 
+    async def note_well(self, account_id: str) -> None:
+        """Wake whoever waits for an account that works, unless it died meanwhile."""
+        async with self._database.write() as connection:
+            row = await lock_token(connection, account_id)
+            if row is not None and row.state == ACTIVE:
+                await well_again(connection, account_id, row.now)
+
     async def is_dead(self, connection: AsyncConnection, account_id: str, basis: str) -> bool:
         """Whether only a person can bring a token. Nobody changes that until the transaction ends."""
         row = await lock_token(connection, account_id)
@@ -206,7 +213,7 @@ class TokenStore:
         if row.fence != claim.fence:
             current = await self._token(connection, row)
             if spends is None or current is None or current.refresh_token != spends:
-                await self._set_aside(connection, claim, token, current)
+                await self._set_aside(connection, claim, opened, token, current)
                 return
         issued_at, expires_at = reply.issued_at, reply.expires_at
         refresh_ends = reply.refresh_expires_at
@@ -289,6 +296,11 @@ class TokenStore:
             content = await self._vault.get(connection, TABLE, account_id, IDENTITY)
         return content.decode() if content else None
 
+    async def in_force(self, account_id: str, basis: str) -> bool:
+        """Whether there is a token, and its grant is alive."""
+        seen = await self.look(account_id, basis)
+        return seen is not None and seen.standing.alive and seen.token is not None
+
     async def end(self, seen: Seen, opened: OpenAccount, cause: str) -> None:
         """Note that nothing can renew this token, unless it was renewed or is being renewed after all."""
         account_id = seen.row.account_id
@@ -305,19 +317,20 @@ class TokenStore:
 
     async def fail(
         self, connection: AsyncConnection, claim: Claim, opened: OpenAccount, refusal: Refusal, host: str
-    ) -> bool:
-        """Note a refusal; False when the row or the account changed meanwhile, so that it says nothing any more."""
+    ) -> Refusal | None:
+        """Note a refusal, and return what it is held for; None when the row or the account changed meanwhile, so that
+        it says nothing any more."""
         account_id = claim.seen.row.account_id
         if refusal.host_wait is not None:
             await block_host(connection, host, refusal.host_wait, refusal.code)
         row = await lock_token(connection, account_id)
         if row is None or row.fence != claim.fence:
-            return False
+            return None
         moved = row.version != claim.seen.row.version or await _account_changed(connection, opened)
         if moved and refusal.class_ is not ErrorClass.TRANSIENT:
             await release_token(connection, account_id, claim.owner, claim.fence)
             await self._vault.delete(connection, TABLE, account_id, PENDING)
-            return False
+            return None
         if refusal.unknown and refused_for_good(row.refused_since, row.failures, row.now):
             refusal = dataclasses.replace(refusal, class_=ErrorClass.PERMANENT_GRANT)
         dead, lasting = refusal.class_ is ErrorClass.PERMANENT_GRANT, is_lasting(refusal.stored)
@@ -341,7 +354,7 @@ class TokenStore:
         if dead or lasting:
             await self._vault.put(connection, TABLE, account_id, REFUSED, claim.fence, claim.seen.basis.encode())
         await self._keep_what_came(connection, claim, row, refusal)
-        return True
+        return refusal
 
     async def _token(self, connection: AsyncConnection, row: TokenRow) -> StoredToken | None:
         content = await self._vault.get(connection, TABLE, row.account_id, TOKEN, version=row.version)
@@ -354,13 +367,19 @@ class TokenStore:
         return content.decode() if content else None
 
     async def _set_aside(
-        self, connection: AsyncConnection, claim: Claim, token: StoredToken, current: StoredToken | None
+        self,
+        connection: AsyncConnection,
+        claim: Claim,
+        opened: OpenAccount,
+        token: StoredToken,
+        current: StoredToken | None,
     ) -> None:
         if token.refresh_token is None or (current and current.refresh_token == token.refresh_token):
             return
         account_id = claim.seen.row.account_id
         await self._vault.put(connection, TABLE, account_id, QUARANTINE, claim.fence, token.dumps())
         logger.error("account id %s: a token came after its lease had ended and was set aside", account_id)
+        await token_set_aside(connection, opened.account, claim.seen.row.now)
 
     async def _keep_what_came(self, connection: AsyncConnection, claim: Claim, row: TokenRow, refusal: Refusal) -> None:
         """A refresh token that came with an error replaces the one that was spent for it."""

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from definitions.auth import CustomTokenAuth, OAuth2Auth, SftpAuth, TokenRequest
 from definitions.auth.custom_token import MEANT
-from definitions.auth.oauth2 import ClientAuth
+from definitions.auth.oauth2 import AuthorizeEndpoint, ClientAuth, Grant
 from definitions.inputs import Input, inputs
 from definitions.integration import Integration
 from definitions.placement import Place
@@ -162,21 +162,38 @@ def _placed_twice(integration: Integration) -> Iterator[Fault]:
 
 
 _OWN_PARAMS = {
-    "authorize": {"client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"},
+    "authorize": {"response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"},
     "token": {"grant_type", "code", "code_verifier"},
     "refresh": {"grant_type", "refresh_token"},
 }
 """What the protocol sets (RFC 6749, RFC 7636): an extra parameter would take its place."""
+_OF_GRANT = {Grant.AUTHORIZATION_CODE: {"redirect_uri"}, Grant.JWT_BEARER: {"assertion"}}
+"""What only these grants set in a token request."""
 
 
 def _oauth2(auth: OAuth2Auth) -> Iterator[Fault]:
     for stage, own in _OWN_PARAMS.items():
         params = getattr(getattr(auth, stage), "params", {})
+        own = own | _OF_GRANT.get(auth.grant, set()) if stage == "token" else own
         for name in sorted(own & params.keys()):
             yield Fault(("auth", stage, "params", name), "is set by the grant and may not be set here")
+    if auth.authorize:
+        yield from _authorize(auth.authorize)
     if auth.token and auth.token.audience and auth.token.client_auth not in _ASSERTIONS:
         names = " or ".join(sorted(_ASSERTIONS))
         yield Fault(("auth", "token", "audience"), f"nothing reads it: it belongs to client_auth {names}")
+
+
+def _authorize(stage: AuthorizeEndpoint) -> Iterator[Fault]:
+    """Two parameters of one name: the provider would read either."""
+    own = _OWN_PARAMS["authorize"]
+    sent = {name: stage.rename.get(name, name) for name in own | {"scope"} | stage.params.keys()}
+    for name, other in stage.rename.items():
+        if taken := sorted(each for each, sent_as in sent.items() if sent_as == other and each != name):
+            yield Fault(("auth", "authorize", "rename", name), f"the parameter {taken[0]} is sent as {other} already")
+    in_address = {name for name, _ in parse_qsl(skeleton(stage.endpoint).partition("?")[2], keep_blank_values=True)}
+    for name in sorted(in_address & {sent[each] for each in own}):
+        yield Fault(("auth", "authorize", "endpoint"), f"{name} is set by the grant and may not stand in the address")
 
 
 _ASSERTIONS = frozenset({ClientAuth.CLIENT_SECRET_JWT, ClientAuth.PRIVATE_KEY_JWT})

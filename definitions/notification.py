@@ -18,6 +18,8 @@ class NotificationKind(StrEnum):
     """A provider refuses an OAuth client; all its accounts are left alone until its secret is corrected."""
     REFRESH_TOKEN_ENDS = "refresh_token_ends"
     """An account must be connected again before its refresh token ends."""
+    TOKEN_SET_ASIDE = "token_set_aside"
+    """A refresh token came so late that another one was in force; which of the two the provider honours, is open."""
     TEST = "test"
     """Somebody tries whether notifications arrive."""
 

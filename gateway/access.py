@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from auth.api_tokens import ApiTokens, Scope, TokenRefused, plain_address
+from auth.public_url import is_loopback
 from gateway.door import door_of
 from gateway.problems import Problem
 
@@ -98,8 +99,10 @@ def _presented(request: Request) -> str | None:
 
 
 def _is_local(request: Request, address: str) -> bool:
-    found = plain_address(address)
-    return found is not None and found.is_loopback and not any(name in request.headers for name in FORWARDED)
+    """Whether somebody at this machine asks: a proxy here asks for others, and mostly under a name of theirs."""
+    found, name = plain_address(address), (request.url.hostname or "").rstrip(".").lower()
+    at_hand = found is not None and found.is_loopback and (is_loopback(name) or plain_address(name) is not None)
+    return at_hand and not any(name in request.headers for name in FORWARDED)
 
 
 def _unauthorized(detail: str, action: str, more: str = "") -> Problem:

@@ -13,6 +13,8 @@ from gateway.problems import Problem, problem_response
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_SECONDS = 30.0
+PAGES = frozenset({"/docs", "/codec"})
+"""Which a link may lead to, from a ticket or a wiki."""
 """For a whole request body, however slowly it comes."""
 CLOSE = {"Connection": "close"}
 
@@ -68,7 +70,7 @@ class Limits:
             return None
         if any(scope["path"].startswith(prefix) and origin in origins for prefix, origins in self._readers.items()):
             return None
-        if scope["path"].startswith(f"{CONNECT_PATH}/") and _is_visit(scope, headers):
+        if (scope["path"] in PAGES or scope["path"].startswith(f"{CONNECT_PATH}/")) and _is_visit(scope, headers):
             return None
         return Problem(
             403, "foreign_page", "requests from other sites' pages are refused", "call the API from a server"

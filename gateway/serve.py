@@ -135,6 +135,8 @@ async def _refuse_open_doors(parts: Parts, listener: socket.socket) -> None:
         where = "through the proxies in TIELINE_GATEWAY_PROXIES"
     elif settings.gateway_url and not is_loopback(urlsplit(settings.gateway_url).hostname or ""):
         where = f"at {settings.gateway_url} (TIELINE_GATEWAY_URL)"
+    elif foreign := [name for name in settings.gateway_hosts if not is_loopback(name)]:
+        where = f"as {foreign[0]} (TIELINE_GATEWAY_HOSTS)"
     else:
         return
     if not await parts.stores.api_tokens.are_used():

@@ -104,7 +104,7 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
         async with (
             open_notifiers(settings) as notifiers,
             worker,
-            Delivery(stores.database, client, notifiers).running(),
+            Delivery(stores.database, client, resolver, notifiers).running(),
             Following(stores.database, renew).running(),
         ):
             yield worker

@@ -11,25 +11,32 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import Enum, auto
+from typing import Protocol
 
+from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
+from auth.errors import CredentialError
 from definitions.notification import Notification, NotificationKind
 from definitions.run import RunResult, Wake
 from runtime.notifiers import Notifier, NotifierFailed
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.outbox import NOTIFICATION, WAKE, Parcel, put_back, sent, something_due, take
-from storage.waiters import forget_waiters
+from storage.waiters import forget_waiters, wanting
 from workflows.run import RunWorkflow
 
 logger = logging.getLogger(__name__)
 
 EVERY = 1.0
 """Seconds between two looks at an outbox that was empty."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether runs wait for accounts that may work."""
 FORGET_EVERY = 3600.0
+UNKNOWN_LATER = 30.0
+"""Seconds until a notification that this version does not know is there to be taken again, by a newer one."""
 SIGNALS_AT_ONCE = 50
 NOTIFICATIONS_AT_ONCE = 5
 TAKEN_FOR = 120.0
@@ -51,18 +58,31 @@ class Outcome(Enum):
     """To be tried again."""
 
 
+class Reviver(Protocol):
+    """`auth.resolver.CredentialResolver`."""
+
+    async def revive(self, account_id: str) -> None:
+        """Raises CredentialError, DatabaseUnavailable."""
+
+
 class Delivery:
     """Sends what is due; one for each worker."""
 
-    def __init__(self, database: Database, client: Client, notifiers: Sequence[Notifier]) -> None:
+    def __init__(self, database: Database, client: Client, reviver: Reviver, notifiers: Sequence[Notifier]) -> None:
         self._database = database
         self._client = client
+        self._reviver = reviver
         self._notifiers = notifiers
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver until left; what is being sent then is finished."""
-        turns = ((self.wake, EVERY), (self.notify, EVERY), (self.forget, FORGET_EVERY))
+        turns = (
+            (self.wake, EVERY),
+            (self.notify, EVERY),
+            (self.look, LOOK_EVERY),
+            (self.forget, FORGET_EVERY),
+        )
         stopping = asyncio.Event()
         tasks = [asyncio.create_task(_again_and_again(act, seconds, stopping)) for act, seconds in turns]
         try:
@@ -81,6 +101,8 @@ class Delivery:
             return 0
         outcomes = await asyncio.gather(*(self._signal(parcel) for parcel in parcels))
         ended = list(zip(parcels, outcomes, strict=True))
+        if failed := outcomes.count(Outcome.FAILED):
+            logger.warning("%d runs could not be woken yet, and are tried again: see tieline doctor", failed)
         async with self._database.write() as connection:
             await sent(connection, [parcel.id for parcel, outcome in ended if outcome is Outcome.REACHED])
             in_vain = [parcel.id for parcel, outcome in ended if outcome is Outcome.IN_VAIN]
@@ -95,6 +117,15 @@ class Delivery:
         parcels = await self._take(NOTIFICATION, NOTIFICATIONS_AT_ONCE)
         await asyncio.gather(*(self._tell(parcel) for parcel in parcels))
         return len(parcels)
+
+    async def look(self) -> int:
+        """Try accounts that runs wait for and that may work: nobody else may ask for them for long."""
+        async with self._database.read() as connection:
+            accounts = await wanting(connection)
+        for account_id in accounts:
+            with contextlib.suppress(CredentialError):  # noted where it was found; tried again when that can help
+                await self._reviver.revive(account_id)
+        return 0
 
     async def forget(self) -> int:
         """Delete the waits that are over without having been ended."""
@@ -123,7 +154,7 @@ class Delivery:
                     raise
                 return Outcome.REACHED if await self._had_it(run, wake) else Outcome.IN_VAIN
         except RPCError as error:
-            logger.warning("run %s could not be woken yet: Temporal answers %s", run.id, error.status.name.lower())
+            logger.debug("run %s could not be woken yet: Temporal answers %s", run.id, error.status.name.lower())
             return Outcome.FAILED
         except Exception:  # the others that were taken with it are none the worse for it
             logger.exception("run %s could not be woken yet", run.id)
@@ -144,7 +175,13 @@ class Delivery:
         return False
 
     async def _tell(self, parcel: Parcel) -> None:
-        notification = _as_told(Notification.model_validate_json(parcel.content), parcel.woken)
+        try:
+            notification = _as_told(Notification.model_validate_json(parcel.content), parcel.woken)
+        except ValidationError:
+            logger.error("notification %s is for a newer worker to send", parcel.id)
+            async with self._database.write() as connection:
+                await put_back(connection, parcel.id, UNKNOWN_LATER, parcel.told)
+            return
         waiting = [notifier for notifier in self._notifiers if notifier.name not in parcel.told]
         outcomes = await asyncio.gather(*(notifier.tell(notification) for notifier in waiting), return_exceptions=True)
         told = set(parcel.told)

@@ -6,19 +6,30 @@ from definitions.run import RunState
 from runtime.findings import Finding, State
 from runtime.runs import RunFilter, Runs
 from runtime.stores import Stores
-from storage.accounts import ACTIVE, Account
+from storage.accounts import ACTIVE, DISCONNECTED, NEEDS_RECONNECT, NOT_CONNECTED, Account
 from storage.errors import NotFound
+from storage.waiters import awaited
+
+LISTED = "tieline runs list --state waiting_for_reconnect"
+SHOWN = 20
+"""Accounts that are named; of more, how many."""
 
 
 async def account_findings(stores: Stores) -> AsyncIterator[Finding]:
     """Each account that does not work, and what profiles bind that is not there."""
     accounts = await stores.accounts.list()
-    for account in accounts:
-        if account.state != ACTIVE:
-            cause = f" ({account.cause})" if account.cause else ""
-            told = f"{account.state.replace('_', ' ')}{cause}"
-            yield Finding(f"account {account.name}", State.WRONG, told, await _remedy(stores, account))
-    if all(account.state == ACTIVE for account in accounts):
+    dead = [account for account in accounts if account.state == NEEDS_RECONNECT]
+    for account in dead[:SHOWN]:
+        cause = f" ({account.cause})" if account.cause else ""
+        told = f"{account.state.replace('_', ' ')}{cause}"
+        yield Finding(f"account {account.name}", State.WRONG, told, await _remedy(stores, account))
+    if len(dead) > SHOWN:
+        yield Finding("accounts", State.WRONG, f"{len(dead) - SHOWN} more need a reconnect", "tieline accounts list")
+    for state in (NOT_CONNECTED, DISCONNECTED):  # somebody's wish, not a fault
+        if count := sum(account.state == state for account in accounts):
+            told = f"{count} {'is' if count == 1 else 'are'} {state.replace('_', ' ')}"
+            yield Finding("accounts", State.NOTE, told, "tieline accounts list")
+    if not dead:
         yield Finding("accounts", State.OK, f"{len(accounts)}, none needs attention")
     for profile in [await stores.definitions.profile(name) for name in await stores.definitions.list("profile")]:
         bound = {binding.account for binding in profile.adapters.values() if binding.account}
@@ -29,19 +40,21 @@ async def account_findings(stores: Stores) -> AsyncIterator[Finding]:
 
 async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
     """How many runs wait for which account."""
-    waiting = 0
+    told = 0
     total = await runs.count(RunFilter(state=RunState.WAITING_FOR_RECONNECT))
-    for account in await stores.accounts.list():
-        if account.state == ACTIVE:
-            continue
-        which = RunFilter(state=RunState.WAITING_FOR_RECONNECT, account=account.name)
-        if count := await runs.count(which):
-            waiting += count
-            told = f"{count} wait for account {account.name}" if count > 1 else f"1 waits for account {account.name}"
-            yield Finding("runs", State.WRONG, told, await _remedy(stores, account))
-    if total > waiting:
-        told = f"{total - waiting} wait for an account whose OAuth client is refused, or are about to be woken"
-        yield Finding("runs", State.NOTE, told, "tieline runs list --state waiting_for_reconnect")
+    async with stores.database.read() as connection:
+        waited_for = set(await awaited(connection)) if total else set[str]()
+    for account in [each for each in await stores.accounts.list() if each.id in waited_for][:SHOWN]:
+        if count := await runs.count(RunFilter(state=RunState.WAITING_FOR_RECONNECT, account=account.name)):
+            told += count
+            what = f"{count} wait for account {account.name}" if count > 1 else f"1 waits for account {account.name}"
+            if account.state == ACTIVE:
+                yield Finding("runs", State.NOTE, f"{what}, which is tried every few seconds", LISTED)
+            else:
+                yield Finding("runs", State.WRONG, what, await _remedy(stores, account))
+    if total > told:
+        what = f"{total - told} more wait for an account, or are about to be woken"
+        yield Finding("runs", State.NOTE, what, LISTED)
     if not total:
         yield Finding("runs", State.OK, "none waits for an account")
 

@@ -41,6 +41,7 @@ def _subject(notification: Notification) -> str:
         NotificationKind.RECONNECTED: f"{account} is connected again",
         NotificationKind.CLIENT_REFUSED: f"the OAuth client{integration} is refused",
         NotificationKind.REFRESH_TOKEN_ENDS: f"{account} must be connected again soon",
+        NotificationKind.TOKEN_SET_ASIDE: f"{account} was given a refresh token too late",
         NotificationKind.TEST: "a test: notifications arrive",
     }[notification.kind]
     return one_line(f"Tieline: {what}")[:MAX_SUBJECT]

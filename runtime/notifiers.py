@@ -29,7 +29,12 @@ WEBHOOK_DEADLINE = 15.0
 MAX_ANSWER = 64 * 1024
 LONG_PART = 20
 
-_LOUD = (NotificationKind.NEEDS_RECONNECT, NotificationKind.CLIENT_REFUSED, NotificationKind.REFRESH_TOKEN_ENDS)
+_LOUD = (
+    NotificationKind.NEEDS_RECONNECT,
+    NotificationKind.CLIENT_REFUSED,
+    NotificationKind.REFRESH_TOKEN_ENDS,
+    NotificationKind.TOKEN_SET_ASIDE,
+)
 _WEBHOOK_AWAY = "see that it runs, and that TIELINE_NOTIFY_WEBHOOK_URL is right"
 _WEBHOOK_TLS = (
     "name it in TIELINE_NOTIFY_WEBHOOK_URL as its certificate does; SSL_CERT_FILE names authorities of your own"

@@ -112,7 +112,7 @@ async def bump_account(connection: AsyncConnection, account_id: str, *, revives:
     Raises:
         NotFound: it was deleted meanwhile.
     """
-    corrected: dict[str, Any] = {"failures": 0, "last_error": None}
+    corrected: dict[str, Any] = {"failures": 0, "last_error": None, "refused_since": None}
     if revives:
         # The token was had with the old secrets: it is not given out again, and its successor is asked for at once.
         corrected |= {"state": ACTIVE, "access_expires_at": 0.0, "refresh_at": 0.0}

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Double, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -129,6 +129,8 @@ def _engine(url: str, *, limited: bool = True) -> AsyncEngine:
         _prepare_sqlite(engine)
     elif engine.dialect.name != "postgresql" or not engine.dialect.is_async:
         raise BadDatabaseUrl(f"{parsed.drivername} is not supported: use sqlite+aiosqlite or postgresql+asyncpg")
+    else:
+        _prepare_postgresql(engine)
     return engine
 
 
@@ -154,6 +156,16 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
     def on_begin(connection: Any) -> None:
         immediate = connection.get_execution_options().get("tieline_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _prepare_postgresql(engine: AsyncEngine) -> None:
+    """A connection that the server has ended, by a restart for example, is replaced instead of being given out once
+    more. The driver knows of it without asking the server."""
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def on_checkout(connection: Any, record: Any, proxy: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
 
 
 @contextlib.contextmanager

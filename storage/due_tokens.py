@@ -172,7 +172,7 @@ async def forgive_refusals(connection: AsyncConnection, integration: str) -> Non
         & (tokens.c.lease_until <= _NOW)
     )
     locked = select(tokens.c.account_id).where(refused).order_by(tokens.c.account_id).with_for_update()
-    due = {"state": "active", "failures": 0, "last_error": None, "refresh_at": db_now()}
+    due = {"state": "active", "failures": 0, "last_error": None, "refused_since": None, "refresh_at": db_now()}
     forgiven = await connection.execute(
         update(tokens).where(tokens.c.account_id.in_(locked)).values(due).returning(tokens.c.token_client)
     )

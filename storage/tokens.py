@@ -5,7 +5,7 @@ Every function works in the caller's transaction, so that a state and the vault'
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, literal, null, select, update
+from sqlalchemy import bindparam, case, false, func, literal, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,7 +40,7 @@ class TokenRow:
     token_client: str | None
     warn_at: float | None
     refused_since: float | None
-    """Since when the provider refuses with words that nobody knows."""
+    """Since when the provider has refused with words that nobody knows, and with nothing else."""
     now: float
 
     @property
@@ -159,7 +159,7 @@ async def revive_token(connection: AsyncConnection, account_id: str) -> None:
     await connection.execute(
         update(tokens)
         .where(tokens.c.account_id == account_id)
-        .values(state=ACTIVE, last_error=None, last_error_at=None)
+        .values(state=ACTIVE, last_error=None, last_error_at=None, refused_since=None)
     )
 
 
@@ -188,8 +188,9 @@ async def record_failure(
     None: on demand only.
 
     `in_doubt` keeps the attempt: whoever claims next knows that the provider may have performed it. `refused`: with
-    words that nobody knows.
+    words that nobody knows; while these follow one another, `failures` counts them alone.
     """
+    begins = tokens.c.refused_since.is_(None) if refused else false()
     result = await connection.execute(
         update(tokens)
         .where(tokens.c.account_id == account_id, tokens.c.fence == fence)
@@ -197,10 +198,10 @@ async def record_failure(
             **(_NO_LEASE if in_doubt else _NO_ATTEMPT),
             state=DEAD if dead else tokens.c.state,
             refresh_at=null() if again_in is None else db_now() + literal(again_in),
-            failures=tokens.c.failures + 1,
+            failures=case((begins, 1), else_=tokens.c.failures + 1),
             last_error=error,
             last_error_at=db_now(),
-            refused_since=func.coalesce(tokens.c.refused_since, db_now()) if refused else tokens.c.refused_since,
+            refused_since=func.coalesce(tokens.c.refused_since, db_now()) if refused else None,
         )
     )
     return result.rowcount == 1

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, literal, select
@@ -12,8 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from definitions.refs import CredentialRef
 from storage.database import db_now
 from storage.outbox import WAKE, new_row, post
-from storage.schema import waiters
+from storage.schema import tokens, waiters
+from storage.tokens import ACTIVE as TOKEN_ACTIVE
 
+LOOK_AGAIN = 30.0
+"""Seconds between two looks at an account whose failures name no instant."""
 SLACK = 86400.0
 """Seconds: Temporal's clock is another one, and a run begins to wait after it was registered, later still where the
 worker that registered it was killed."""
@@ -68,6 +71,31 @@ async def wake_for_subject(connection: AsyncConnection, profile: str, adapter: s
     """The same for one subject."""
     which = (waiters.c.profile == profile) & (waiters.c.adapter == adapter) & (waiters.c.subject == subject)
     return await _wake(connection, which, because, None)
+
+
+async def awaited(connection: AsyncConnection) -> Sequence[str]:
+    """The accounts that runs wait for, by id."""
+    return (await connection.scalars(select(waiters.c.account_id).distinct())).all()
+
+
+async def wanting(connection: AsyncConnection, limit: int = 20) -> Sequence[str]:
+    """Accounts that runs wait for although they may work: new secrets, a corrected definition, a refusal whose time
+    is over. Not those that are being renewed, or that a provider asked to be left alone."""
+    asked_lately = tokens.c.last_error_at > db_now() - literal(LOOK_AGAIN)
+    may_be_asked = tokens.c.last_error.is_(None) | (tokens.c.refresh_at <= db_now())
+    on_demand = tokens.c.refresh_at.is_(None) & ~asked_lately
+    query = (
+        select(tokens.c.account_id)
+        .where(
+            tokens.c.account_id.in_(select(waiters.c.account_id)),
+            tokens.c.state == TOKEN_ACTIVE,
+            tokens.c.lease_until <= db_now(),
+            may_be_asked | on_demand,
+        )
+        .order_by(tokens.c.account_id)
+        .limit(limit)
+    )
+    return (await connection.scalars(query)).all()
 
 
 async def forget_waiters(connection: AsyncConnection) -> int:

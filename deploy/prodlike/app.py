@@ -19,6 +19,7 @@ class Push:
     name: str
     run: str | None = None
     state: str = "not accepted"
+    ended: bool = False
     requests: int = 0
     seconds: float = 0.0
 
@@ -45,6 +46,12 @@ class App:
             answer = await http.get(f"/v1/runs/{run}")
             return str(answer.json().get("state", answer.status_code))
 
+    async def count(self, state: str) -> int:
+        """How many runs are in this state."""
+        async with self._http() as http:
+            answer = await http.get("/v1/runs", params={"state": state, "limit": 1000})
+            return len(answer.json()["runs"]) if answer.status_code == 200 else 0
+
     async def _push(self, http: httpx2.AsyncClient, name: str, adapter: str) -> Push:
         push = Push(name)
         self.pushes.append(push)
@@ -56,7 +63,7 @@ class App:
             "body": {"type": "json", "value": {"name": name}},
         }
         body = {"operation": operation, "profile": "production", "key": name, "wait": WAIT}
-        while push.state in ("not accepted", "running") and time.monotonic() - began < GIVE_UP:
+        while not push.ended and time.monotonic() - began < GIVE_UP:
             push.requests += 1
             await self._ask(http, body, push)
         push.seconds = time.monotonic() - began
@@ -71,13 +78,15 @@ class App:
             return
         told = answer.json()
         if answer.status_code in (200, 202):
-            push.run, push.state = told["id"], told["state"]
+            push.run, push.state, push.ended = told["id"], told["state"], answer.status_code == 200
+            if not push.ended:
+                await asyncio.sleep(PAUSE)
             return
         self.away[f"{answer.status_code} {told.get('category')}"] += 1
         if answer.status_code == 424:
-            push.run, push.state = told["run"], f"failed: {told['detail']}"
+            push.run, push.state, push.ended = told["run"], f"failed: {told['detail']}", True
         elif answer.status_code < 500:
-            push.state = f"refused: {answer.status_code} {told['detail']}"
+            push.state, push.ended = f"refused: {answer.status_code} {told['detail']}", True
         await asyncio.sleep(PAUSE)
 
     def _http(self) -> httpx2.AsyncClient:

@@ -29,6 +29,8 @@ class Outside(StrictServer):
         self.requests = 0
         self.refused = 0
         self.replays = 0
+        self.ended_grants = 0
+        """By ourselves."""
         self._seconds = seconds
         self._keys: dict[str, str] = {}
 
@@ -47,8 +49,15 @@ class Outside(StrictServer):
         return len({id(token.family) for token in self.memory.tokens})
 
     @property
-    def revoked_families(self) -> int:
-        return len({id(token.family) for token in self.memory.tokens if token.family.revoked})
+    def lost_families(self) -> int:
+        """Those that ended though nobody wanted it."""
+        ended = {id(token.family) for token in self.memory.tokens if token.family.revoked}
+        return len(ended) - self.ended_grants
+
+    def end_newest_grant(self) -> None:
+        """As if its person had taken it back at the provider."""
+        self.newest.family.revoked = True
+        self.ended_grants += 1
 
     async def _order(self, received: Received, wire: Wire) -> Answer:
         self.requests += 1

@@ -22,6 +22,9 @@ SECRETS = {
 }
 """In the environment of commands, where they are read from."""
 
+REVOKED = "shop-revoked"
+"""Created when the others have served: its grant is taken back."""
+
 CONSENT_SECONDS = 120.0
 AT_ONCE = 3
 """Commands; each is a process that loads the product."""
@@ -40,6 +43,11 @@ class People:
         first, *others = map(self._creation, ACCOUNTS)
         told = await self._tieline(*first)
         return [told, *await asyncio.gather(*map(self._in_turn, others))]
+
+    async def create_another(self, account: str) -> Outcome:
+        """An account of the shop's, bound to the adapter of its name."""
+        await self._tieline.untold(*self._creation(account))
+        return await self._tieline("profiles", "set", "production", account, account)
 
     async def connect(self, account: str, url: str) -> str:
         """`tieline accounts connect`, and a browser at its link; returns the last page."""
@@ -61,6 +69,8 @@ class People:
             async with asyncio.timeout(CONSENT_SECONDS):
                 page = await _follow(process)
                 await process.wait()
+        except TimeoutError:
+            raise TimeoutError(f"account {account} was not connected within {CONSENT_SECONDS:g} seconds") from None
         finally:
             if process.returncode is None:
                 process.kill()

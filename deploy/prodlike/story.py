@@ -13,7 +13,7 @@ import httpx2
 from deploy.prodlike.app import App, Push
 from deploy.prodlike.installation import Installation
 from deploy.prodlike.outside import AHEAD, ON_DEMAND, Outside
-from deploy.prodlike.people import ACCOUNTS, ADAPTERS, AHEAD_ACCOUNTS, SECRETS, UNKEYED, People
+from deploy.prodlike.people import ACCOUNTS, ADAPTERS, AHEAD_ACCOUNTS, REVOKED, SECRETS, UNKEYED, People
 from deploy.prodlike.services import until
 from examples.demo.commands import CommandLine
 from examples.demo.narration import Narrator
@@ -23,6 +23,7 @@ Condition = Callable[[], Awaitable[bool]]
 DEFINITIONS, PROFILE = Path("deploy/prodlike/definitions.yaml"), Path("deploy/prodlike/profile.yaml")
 
 PUSHES = 24
+PARKED = 12
 VICTIMS = ("worker 1", "worker 2", "gateway", "temporal", "postgresql")
 
 SWEEP_SECONDS = 120.0
@@ -56,6 +57,7 @@ class Story:
         await self.connect()
         await self.push()
         await self.kill_each()
+        await self.dead_grant()
         await self.unsafe()
         await self.afterwards()
 
@@ -148,6 +150,39 @@ class Story:
                 self._expect_all_once(kill.pushes)
                 await self._expect_sweep(before, killed_at)
                 self._expect_families()
+
+    async def dead_grant(self) -> None:
+        """Runs that wait for a person, while everything under them is killed."""
+        self._narrator.chapter(
+            "A grant is taken back at the provider",
+            "Pushes that need it wait. The workers and the gateway are killed meanwhile; one consent wakes all.",
+        )
+        with self._narrator.step("Connect one more account, and take its grant back"):
+            outcome = await self._people.create_another(REVOKED)
+            page = await self._people.connect(REVOKED, self._app.url)
+            self._outside.end_newest_grant()
+            self._narrator.expect("it was connected", (outcome.status, "connected" in page), (0, True))
+        names = [f"order-parked-{number}" for number in range(PARKED)]
+        pushing = asyncio.create_task(self._app.push_all(names, [REVOKED]))
+        try:
+            with self._narrator.step(f"{PARKED} pushes wait for it"):
+                await until("they wait", self._wait_for_reconnect(PARKED), 60)
+                await self._tieline("doctor")
+                self._narrator.expect("none was performed", sum(self._outside.effects[name] for name in names), 0)
+            with self._narrator.step("Kill both workers and the gateway"):
+                victims = ("worker 1", "worker 2", "gateway")
+                for victim in victims:
+                    self._production.services[victim].kill()
+                await asyncio.gather(*(until(f"{victim} has gone", self._away(victim), 30) for victim in victims))
+                await asyncio.gather(*map(self._production.until_ready, victims))
+                self._narrator.expect(f"{PARKED} still wait", await self._app.count("waiting_for_reconnect"), PARKED)
+            with self._narrator.step("Connect it again"):
+                self._narrator.command(f"tieline accounts connect {REVOKED} --url {self._app.url}")
+                page = await self._people.connect(REVOKED, self._app.url)
+                self._narrator.expect("it is connected", "connected" in page)
+                self._expect_all_once(await pushing)
+        finally:
+            pushing.cancel()
 
     async def unsafe(self) -> None:
         """What a call does that must not be repeated."""
@@ -251,8 +286,8 @@ class Story:
 
     def _expect_families(self) -> None:
         outside = self._outside
-        alive = outside.families - outside.revoked_families
-        self._narrator.expect(f"{alive} of {outside.families} token families alive", outside.revoked_families, 0)
+        alive = outside.families - outside.ended_grants - outside.lost_families
+        self._narrator.expect(f"{alive} token families alive, none lost", outside.lost_families, 0)
         self._narrator.expect("no refresh token used twice", outside.memory.reuses, 0)
 
     def _busy(self, at_least: int) -> Condition:
@@ -267,6 +302,12 @@ class Story:
 
         async def holds() -> bool:
             return service.restarts > restarts
+
+        return holds
+
+    def _wait_for_reconnect(self, count: int) -> Condition:
+        async def holds() -> bool:
+            return await self._app.count("waiting_for_reconnect") == count
 
         return holds
 

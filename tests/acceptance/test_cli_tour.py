@@ -93,8 +93,8 @@ def test_adapters_are_bound_in_a_profile_that_was_not_there(tour: Tour) -> None:
 def test_calls_are_made_with_a_bearer_token_and_with_a_key_in_the_url(tour: Tour, systems: Systems) -> None:
     assert tour.document("tweets")["account"] == "tieline"
     assert tour.document("gifs") == [f"https://giphy.example/giphy-live/{number}" for number in (1, 2)]
-    (request,) = systems.ledger.requests("/giphy/v1/gifs/search", account="giphy-live")
-    assert sorted(request.query) == ["api_key", "q"]
+    searches = systems.ledger.requests("/giphy/v1/gifs/search", account="giphy-live")
+    assert {tuple(sorted(each.query)) for each in searches} == {("api_key", "q")}  # others search in this process, too
 
 
 def test_keys_are_rotated_while_the_worker_runs(tour: Tour, systems: Systems) -> None:

@@ -33,7 +33,7 @@ async def press(chromium: Chromium, element: str) -> None:
     async def pressed() -> bool:
         return bool(await chromium.script(f"const found = {element}; if (found) found.click(); return !!found"))
 
-    await until(pressed)
+    await until(pressed, limit=60)
 
 
 async def tried_out(chromium: Chromium, path: str) -> str:
@@ -45,7 +45,7 @@ async def tried_out(chromium: Chromium, path: str) -> str:
     async def answered() -> bool:
         return bool(await chromium.script(status))
 
-    await until(answered)
+    await until(answered, limit=60)
     return str(await chromium.script(status)).strip()
 
 

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from gateway import limits, protocol
+from gateway.serve import GatewayOpen
 from tests.fixtures.gateway import Gateway, opened_gateway
 from tests.fixtures.tieline import Installation
 from tests.fixtures.waiting import until
@@ -57,9 +58,20 @@ async def test_two_hosts_are_refused(open_gateway: Gateway) -> None:
 async def test_a_configured_name_is_answered(idle: Installation) -> None:
     settings = idle.stores.settings.model_copy(update={"gateway_hosts": ["Tieline.example"]})
     object.__setattr__(idle.stores, "settings", settings)
+    _, text = await idle.stores.api_tokens.create("reader", ["runs:read"])
     async with opened_gateway(idle) as gateway:
-        answer = await gateway.http.get("/v1/runs", headers={"Host": "tieline.example:443"})
+        headers = {"Host": "tieline.example:443", "Authorization": f"Bearer {text}"}
+        answer = await gateway.http.get("/v1/runs", headers=headers)
         assert answer.status_code == 200
+
+
+async def test_a_configured_name_is_not_served_without_any_token(idle: Installation) -> None:
+    """Who is asked for under another name than this machine's is reached by others than this machine."""
+    settings = idle.stores.settings.model_copy(update={"gateway_hosts": ["Tieline.example"]})
+    object.__setattr__(idle.stores, "settings", settings)
+    with pytest.raises(GatewayOpen, match=r"as Tieline\.example \(TIELINE_GATEWAY_HOSTS\)"):
+        async with opened_gateway(idle):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -162,20 +162,24 @@ async def killed_while_they_park(scene: Scene) -> Seen:
 
 
 async def killed_before_the_first_signal(scene: Scene) -> Seen:
-    return await killed_at("taken", scene)
-
-
-async def killed_after_a_signal(scene: Scene) -> Seen:
-    return await killed_at("signalled", scene)
-
-
-async def killed_at(point: str, scene: Scene) -> Seen:
-    async with scene.process("worker", dies=point) as dying:
+    async with scene.process("worker", dies="taken") as dying:
         await scene.parked()
         await scene.world.connect()
         await dying.died()
     await scene.world.end_leases()
     async with scene.next_worker():
+        return await scene.seen(FEW)
+
+
+async def killed_after_the_signals(scene: Scene) -> Seen:
+    """All are sent, and none is noted: the runs have ended when they are sent once more."""
+    async with scene.process("worker", dies="signalled", number=FEW) as dying:
+        await scene.parked()
+        await scene.world.connect()
+        await dying.died()
+    async with scene.next_worker():
+        await scene.world.completed(FEW, limit=LIMIT)
+        await scene.world.end_leases()
         return await scene.seen(FEW)
 
 
@@ -247,11 +251,11 @@ PLAYS: dict[str, Play] = {
     "many": two_workers_one_killed_while_it_signals,
     "while they park": killed_while_they_park,
     "before the first signal": killed_before_the_first_signal,
-    "after a signal": killed_after_a_signal,
+    "after the signals": killed_after_the_signals,
     "during the resumed calls": killed_during_the_resumed_calls,
     "gateway after the commit": gateway_killed_after_the_commit,
 }
-ON_POSTGRESQL = ("before the first signal", "after a signal")
+ON_POSTGRESQL = ("before the first signal", "after the signals")
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -267,7 +271,10 @@ async def played(
             receiver.reply("/hook", 204)
             notify: dict[str, Any] = {"notify_webhook_url": f"{receiver.url}/hook"}
             notify["notify_webhook_secret"] = SecretStr(SECRET)
-            async with open_world(folder, address, systems, server, **notify, **settings) as world:
+            async with contextlib.AsyncExitStack() as stack:
+                async with starting:
+                    made = open_world(folder, address, systems, server, **notify, **settings)
+                    world = await stack.enter_async_context(made)
                 return await play(Scene(world, folder, receiver, starting))
 
     async def without_temporal() -> Seen:

@@ -69,6 +69,14 @@ class Broken:
         raise self._error
 
 
+class Nobody:
+    """No run waits for an account here."""
+
+    async def revive(self, account_id: str) -> None:
+        raise AssertionError("no account is waited for")
+
+
+NOBODY = Nobody()
 AWAY = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
 
 
@@ -81,7 +89,7 @@ class Post:
     runs: list[str] = field(default_factory=list)
 
     def delivery(self, *people: Notifier, client: object = None) -> Delivery:
-        return Delivery(self.database, cast(Client, client or self.client), people)
+        return Delivery(self.database, cast(Client, client or self.client), NOBODY, people)
 
     async def run(self) -> str:
         run = f"run-{uuid.uuid4().hex}"
@@ -213,6 +221,17 @@ async def test_a_signal_that_temporal_does_not_take_is_sent_later(box: Post) -> 
     await box.make_due()
     await box.delivery().wake()
     assert (row.failures, at_once, await box.wakes_of(run)) == (1, 0, 1)
+
+
+async def test_many_signals_that_temporal_does_not_take_are_one_line_in_the_log(
+    box: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "runtime.delivery")
+    await box.post_wakes(*(f"run-{number}" for number in range(20)))
+    await box.delivery(client=Broken(box.client, AWAY)).wake()
+    assert [record.getMessage() for record in caplog.records] == [
+        "20 runs could not be woken yet, and are tried again: see tieline doctor"
+    ]
 
 
 async def test_a_signal_is_not_dropped_because_the_namespace_is_not_there(

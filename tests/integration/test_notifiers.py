@@ -55,6 +55,7 @@ async def test_without_settings_there_is_the_log_alone(tmp_path: Path) -> None:
         ("needs_reconnect", logging.WARNING),
         ("client_refused", logging.WARNING),
         ("refresh_token_ends", logging.WARNING),
+        ("token_set_aside", logging.WARNING),
         ("reconnected", logging.INFO),
         ("test", logging.INFO),
     ],

@@ -8,9 +8,11 @@ import pytest
 from auth.credential import OpenAccount
 from auth.errors import NeedsReconnect, TokenUnavailable, Unbound, Unreadable
 from auth.refresh import TokenState
+from definitions.notification import NotificationKind
 from storage.accounts import ACTIVE
 from storage.vault_records import read_records, write_record
 from tests.fixtures.http import Answer, Received, Wire
+from tests.fixtures.posted import posted
 from tests.fixtures.refreshing import LOGIN, Bench, client_credentials, login_and_refresh, rotating
 from tests.fixtures.token_endpoint import (
     Held,
@@ -131,7 +133,7 @@ async def test_an_answer_that_comes_too_late_does_not_replace_a_newer_token(
     assert (await bench.row(opened)).version == 1
 
 
-async def test_a_late_refresh_token_that_nobody_else_has_is_set_aside(
+async def test_a_late_refresh_token_that_nobody_else_has_is_set_aside_and_told(
     bench: Bench, expired: OpenAccount, refresh_endpoint: TokenEndpoint, late: Starting
 ) -> None:
     slow, held = await late(expired, refresh_endpoint, token("stale", refresh_token="late"))
@@ -141,6 +143,7 @@ async def test_a_late_refresh_token_that_nobody_else_has_is_set_aside(
     assert (await slow).token == "newer"
     assert (await bench.stored(expired)).refresh_token == "twice"
     assert "late" in (await bench.record(expired, "quarantine") or "")
+    assert [each.account for each in await posted(bench.database, NotificationKind.TOKEN_SET_ASIDE)] == ["main"]
     assert await bench.record(expired, "pending") is None
 
 

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.failures import (
     EXCERPT_CHARACTERS,
     application_error,
+    credential_refused,
     failed,
     interrupted,
     refused_by_status,
@@ -18,7 +19,9 @@ from activities.failures import (
     without_credential,
 )
 from activities.judge import Judgement, judge_net_error
+from auth.credential import Credential
 from auth.errors import Misconfigured
+from definitions.integration import Integration
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Actor, Call, Failure, Verdict
@@ -138,10 +141,30 @@ def test_what_may_have_been_performed_is_said_to_be_so() -> None:
     assert found.message.endswith("; it may have been performed")
 
 
-def test_an_account_that_the_provider_refuses_is_named_in_the_advice() -> None:
-    found = failed(call(), "credential_refused", "answered 401", "crm-main", 401)
+CONSENT = {
+    "type": "oauth2",
+    "grant": "authorization_code",
+    "authorize": {"endpoint": "https://crm.example/authorize"},
+    "token": {"endpoint": "https://crm.example/token"},
+}
 
-    assert found.suggested_action == "renew the account's secrets: tieline accounts set-secrets crm-main"
+
+@pytest.mark.parametrize(
+    ("auth", "action"),
+    [
+        ({"type": "basic"}, "renew the account's secrets: tieline accounts set-secrets crm-main"),
+        (CONSENT, "connect it again: tieline accounts connect crm-main"),
+    ],
+)
+def test_an_account_that_the_provider_refuses_is_told_by_what_it_is_mended(
+    auth: dict[str, object], action: str
+) -> None:
+    document = {"kind": "integration", "key": "crm", "name": "CRM", "base_url": "https://crm.example", "auth": auth}
+    credential = Credential("id", "crm-main", Integration.model_validate(document))
+    found = credential_refused(call(), credential, 401)
+
+    assert found.suggested_action == action
+    assert found.message == "POST crm/leads · dev: answered 401: the provider refuses account 'crm-main'"
     assert (found.verdict, found.actor, found.status) == (Verdict.FINAL, Actor.OPERATOR, 401)
 
 

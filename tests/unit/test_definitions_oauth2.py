@@ -72,6 +72,54 @@ def refusal(**auth: Any) -> str:
             "auth.authorize.params.state: is set by the grant and may not be set here",
         ),
         (
+            {
+                "grant": "authorization_code",
+                "token": TOKEN,
+                "authorize": {**AUTHORIZE, "params": {"response_type": "token"}},
+            },
+            "auth.authorize.params.response_type: is set by the grant and may not be set here",
+        ),
+        (
+            {
+                "grant": "authorization_code",
+                "token": {**TOKEN, "params": {"redirect_uri": "x"}},
+                "authorize": AUTHORIZE,
+            },
+            "auth.token.params.redirect_uri: is set by the grant and may not be set here",
+        ),
+        (
+            {"grant": "jwt_bearer", "jwt": JWT, "token": {**TOKEN, "params": {"assertion": "x"}}},
+            "auth.token.params.assertion: is set by the grant and may not be set here",
+        ),
+        (
+            {
+                "grant": "authorization_code",
+                "token": TOKEN,
+                "authorize": {**AUTHORIZE, "rename": {"state": "st"}, "params": {"st": "x"}},
+            },
+            "auth.authorize.rename.state: the parameter st is sent as st already",
+        ),
+        (
+            {
+                "grant": "authorization_code",
+                "token": TOKEN,
+                "authorize": {**AUTHORIZE, "rename": {"prompt": "state"}, "params": {"prompt": "x"}},
+            },
+            "auth.authorize.rename.prompt: the parameter state is sent as state already",
+        ),
+        (
+            {"grant": "authorization_code", "token": TOKEN, "authorize": {**AUTHORIZE, "rename": {"scope": "state"}}},
+            "auth.authorize.rename.scope: the parameter state is sent as state already",
+        ),
+        (
+            {
+                "grant": "authorization_code",
+                "token": TOKEN,
+                "authorize": {"endpoint": "https://login.example/a?state=x"},
+            },
+            "auth.authorize.endpoint: state is set by the grant and may not stand in the address",
+        ),
+        (
             {"grant": "client_credentials", "token": TOKEN, "refresh": {"params": {"grant_type": "refresh_token"}}},
             "auth.refresh.params.grant_type: is set by the grant and may not be set here",
         ),
@@ -138,6 +186,18 @@ def test_what_does_not_fit_together_is_refused(auth: dict[str, Any], message: st
             "capture": {"callback": {"realm": "realmId"}, "token_reply": {"site": "site.id"}},
             "after_connect": {"path": "me", "capture": {"user": "id"}},
             "revoke": {"endpoint": "https://login.example/revoke"},
+        },
+        {
+            "grant": "authorization_code",
+            "token": TOKEN,
+            "authorize": {
+                "endpoint": "https://login.example/authorize?tenant=7",
+                "rename": {"state": "st", "scope": "user_scope"},
+            },
+        },
+        {
+            "grant": "client_credentials",
+            "token": {**TOKEN, "params": {"redirect_uri": "x", "client_id": "{client_id}"}},
         },
     ],
 )

@@ -69,6 +69,7 @@ def test_a_person_reads_how_many_runs_go_on() -> None:
         ({"kind": "client_refused"}, "Tieline: the OAuth client of salesforce is refused"),
         ({"kind": "client_refused", "integration": None}, "Tieline: the OAuth client is refused"),
         ({"kind": "refresh_token_ends"}, "Tieline: account crm-main must be connected again soon"),
+        ({"kind": "token_set_aside"}, "Tieline: account crm-main was given a refresh token too late"),
         ({"kind": "test", "account": None}, "Tieline: a test: notifications arrive"),
         ({"account": None}, "Tieline: an account needs to be connected again"),
         ({"account": "größe"}, "Tieline: account größe needs to be connected again"),

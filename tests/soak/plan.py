@@ -15,9 +15,9 @@ class Plan:
     kills: int = 200
     seconds_limit: float = 7200.0
     """No kill after these; then the soak counts as broken off."""
-    grace: float = 180.0
-    """For which the authorization server forgives a refresh token that comes twice: as long as an answer may stay lost
-    where whoever takes over is killed too, and again."""
+    grace: float = 120.0
+    """For which the authorization server forgives a refresh token that comes twice. Whoever takes over asks within half
+    a minute, and may be killed too: so it must hold for several in a row."""
     postgresql: bool = False
     accounts: int = 20
     workers: int = 4

@@ -150,7 +150,7 @@ class Refresher:
             if step is Step.GIVE_UP:
                 raise _given_up(seen, opened)
             if step is Step.REDEEM and redemptions < REDEMPTIONS_PER_CALL:
-                redemptions += 1
+                redemptions += opened.account.id not in self._redemptions  # what others began is no try of one's own
                 error = await self._shared_redemption(opened, seen)
             elif step is Step.REDEEM:
                 error = _changing(opened)

@@ -39,9 +39,13 @@ def debug_log() -> Iterator[io.StringIO]:
     handler.addFilter(RedactingFilter())
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    transport = logging.getLogger("httpcore2")  # an earlier test of this process may have quieted it
+    before = transport.level
+    transport.setLevel(logging.DEBUG)
     yield stream
     root.removeHandler(handler)
     root.setLevel(level)
+    transport.setLevel(before)
 
 
 async def test_without_settings_there_is_the_log_alone(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ test: setup  ## all checks, all tests
 	@sh scripts/install-system-packages
 	@$(BIN)/python -m tests.fixtures.time_skipping
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n 4 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## style, types, and the order of rooms
 	@$(BIN)/ruff check .

@@ -136,8 +136,10 @@ class CredentialResolver:
                     await put_waiter(connection, waiter, opened.account.id)
         return dead
 
-    async def revive(self, account_id: str) -> None:
-        """Get a token for an account that runs wait for, if it needs one, and wake them.
+    async def revive(self, account_id: str, version: int) -> None:
+        """Get a token newer than this version for an account that runs wait for, and wake them.
+
+        The one that was there proves nothing, though it has not expired: the provider may have refused it.
 
         Raises:
             CredentialError: it does not work. DatabaseUnavailable: nobody knows.
@@ -146,7 +148,7 @@ class CredentialResolver:
             account = await account_by_id(connection, account_id)
         if account is not None:
             opened = await self._opened(account.name)
-            await self._credential(opened)
+            await self._credential(opened, rejected_version=version)
             await self._refresher.note_well(opened)
 
     async def open(self, name: str) -> OpenAccount:

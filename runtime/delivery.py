@@ -61,7 +61,7 @@ class Outcome(Enum):
 class Reviver(Protocol):
     """`auth.resolver.CredentialResolver`."""
 
-    async def revive(self, account_id: str) -> None:
+    async def revive(self, account_id: str, version: int) -> None:
         """Raises CredentialError, DatabaseUnavailable."""
 
 
@@ -122,9 +122,9 @@ class Delivery:
         """Try accounts that runs wait for and that may work: nobody else may ask for them for long."""
         async with self._database.read() as connection:
             accounts = await wanting(connection)
-        for account_id in accounts:
+        for account_id, version in accounts.items():
             with contextlib.suppress(CredentialError):  # noted where it was found; tried again when that can help
-                await self._reviver.revive(account_id)
+                await self._reviver.revive(account_id, version)
         return 0
 
     async def forget(self) -> int:

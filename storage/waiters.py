@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, literal, select
@@ -81,14 +81,15 @@ async def awaited(connection: AsyncConnection) -> Sequence[str]:
     return (await connection.scalars(select(waiters.c.account_id).distinct())).all()
 
 
-async def wanting(connection: AsyncConnection, limit: int = 20) -> Sequence[str]:
+async def wanting(connection: AsyncConnection, limit: int = 20) -> Mapping[str, int]:
     """Accounts that runs wait for although they may work: new secrets, a corrected definition, a refusal whose time
-    is over. Not those that are being renewed, or that a provider asked to be left alone."""
+    is over; each with its token's version. Not those that are being renewed, or that a provider asked to be left
+    alone."""
     asked_lately = tokens.c.last_error_at > db_now() - literal(LOOK_AGAIN)
     may_be_asked = tokens.c.last_error.is_(None) | (tokens.c.refresh_at <= db_now())
     on_demand = tokens.c.refresh_at.is_(None) & ~asked_lately
     query = (
-        select(tokens.c.account_id)
+        select(tokens.c.account_id, tokens.c.version)
         .where(
             tokens.c.account_id.in_(select(waiters.c.account_id)),
             tokens.c.state == TOKEN_ACTIVE,
@@ -98,7 +99,7 @@ async def wanting(connection: AsyncConnection, limit: int = 20) -> Sequence[str]
         .order_by(tokens.c.account_id)
         .limit(limit)
     )
-    return (await connection.scalars(query)).all()
+    return {row.account_id: row.version for row in (await connection.execute(query)).all()}
 
 
 async def forget_waiters(connection: AsyncConnection) -> int:

@@ -72,7 +72,7 @@ class Broken:
 class Nobody:
     """No run waits for an account here."""
 
-    async def revive(self, account_id: str) -> None:
+    async def revive(self, account_id: str, version: int) -> None:
         raise AssertionError("no account is waited for")
 
 

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from typing import Protocol
 
@@ -22,8 +23,8 @@ from auth.errors import CredentialError
 from definitions.notification import Notification, NotificationKind
 from definitions.run import RunResult, Wake
 from runtime.notifiers import Notifier, NotifierFailed
+from runtime.repeating import repeating
 from storage.database import Database
-from storage.errors import DatabaseUnavailable
 from storage.outbox import NOTIFICATION, WAKE, Parcel, put_back, sent, something_due, take
 from storage.waiters import forget_waiters, wanting
 from workflows.run import RunWorkflow
@@ -43,8 +44,6 @@ TAKEN_FOR = 120.0
 """Seconds for which nobody else takes what one has taken: longer than sending it may take."""
 NOTIFIED_WITHIN = 23
 """Tries, the last ones an hour apart: half a day."""
-ENDS_WITHIN = 5.0
-"""Seconds in which a worker that stops finishes what it is sending; else that is sent once more by another."""
 
 
 class Outcome(Enum):
@@ -74,25 +73,16 @@ class Delivery:
         self._reviver = reviver
         self._notifiers = notifiers
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Deliver until left; what is being sent then is finished."""
-        turns = (
-            (self.wake, EVERY),
-            (self.notify, EVERY),
-            (self.look, LOOK_EVERY),
-            (self.forget, FORGET_EVERY),
+        return repeating(
+            (
+                (self.wake, EVERY),
+                (self.notify, EVERY),
+                (self.look, LOOK_EVERY),
+                (self.forget, FORGET_EVERY),
+            )
         )
-        stopping = asyncio.Event()
-        tasks = [asyncio.create_task(_again_and_again(act, seconds, stopping)) for act, seconds in turns]
-        try:
-            yield
-        finally:
-            stopping.set()
-            await asyncio.wait(tasks, timeout=ENDS_WITHIN)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def wake(self) -> int:
         """Signal some of the runs that are to be woken; returns how many were taken."""
@@ -205,25 +195,6 @@ class Delivery:
 def _is_gone(error: RPCError) -> bool:
     """Whether the run has ended, or its retention has passed: not that of a namespace that is not there yet."""
     return error.status is RPCStatusCode.NOT_FOUND and "Namespace" not in error.message
-
-
-async def _again_and_again(act: Callable[[], Awaitable[int]], seconds: float, stopping: asyncio.Event) -> None:
-    """At once where there was something, else after a pause; a database that is away comes back."""
-    away = False
-    while not stopping.is_set():
-        try:
-            busy = bool(await act())
-            away = False
-        except DatabaseUnavailable as error:
-            if not away:
-                logger.warning("nothing is delivered: %s", error)
-            busy, away = False, True
-        except Exception:
-            logger.exception("delivering ended in an error; it is tried again")
-            busy = False
-        if not busy:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), seconds)
 
 
 def _backoff(failures: int, longest: float) -> float:

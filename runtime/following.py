@@ -4,17 +4,12 @@ Every worker looks for itself. The sweep would find it too, but it comes every h
 the killed worker had until that is noticed; nobody calls where the access token is still good.
 """
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 from auth.ahead import RenewAhead
+from runtime.repeating import repeating
 from storage.database import Database
 from storage.due_tokens import abandoned
-from storage.errors import DatabaseUnavailable
-
-logger = logging.getLogger(__name__)
 
 EVERY = 2.0
 """Seconds between two looks."""
@@ -27,15 +22,9 @@ class Following:
         self._database = database
         self._renew = renew
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Look until left; an answer that is waited for then is stored all the same."""
-        task = asyncio.create_task(self._again_and_again())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return repeating(((self._follow_and_pause, EVERY),))
 
     async def follow(self) -> int:
         """Renew the tokens whose claims ran out; returns how many there were. Raises DatabaseUnavailable."""
@@ -45,12 +34,6 @@ class Following:
             await self._renew.batch(found)
         return len(found)
 
-    async def _again_and_again(self) -> None:
-        while True:
-            try:
-                await self.follow()
-            except DatabaseUnavailable:
-                pass  # whatever else a worker does tells of it
-            except Exception:
-                logger.exception("following what was abandoned ended in an error; it is tried again")
-            await asyncio.sleep(EVERY)
+    async def _follow_and_pause(self) -> int:
+        await self.follow()
+        return 0  # at once again would be in vain: what could not be renewed has to wait

@@ -19,7 +19,8 @@ from auth.credential import OpenAccount
 from auth.errors import AuthError, TokenUnavailable
 from auth.lease import Lease
 from auth.redemption import UNBUILDABLE, Redemption
-from auth.refresh import host_of, outlast, stuck
+from auth.refresh import host_of, outlast
+from auth.refresh_errors import stuck
 from auth.refresh_plan import Timing
 from auth.refusal import Refusal, of_net_error, of_unbuildable
 from auth.token_reply import TokenReply

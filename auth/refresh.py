@@ -24,20 +24,16 @@ from auth.credential import OpenAccount
 from auth.discovery import FAILURE_KEPT, Discovery, DiscoveryFailed
 from auth.errors import (
     CredentialError,
-    HostClosed,
-    Misconfigured,
     NeedsReconnect,
-    TokenUnavailable,
     Unbound,
-    Undiscovered,
     Unreadable,
 )
 from auth.lease import Lease
 from auth.redemption import UNBUILDABLE, Redemption
+from auth.refresh_errors import blocked, changing, no_source, still_waiting, store_away, stuck, undiscovered
 from auth.refresh_plan import Ahead, Step, Timing, is_due, next_step, still_valid
 from auth.refusal import (
     NO_REFRESH_TOKEN,
-    Refusal,
     credential_error,
     from_stored,
     needs_reconnect,
@@ -49,7 +45,6 @@ from auth.token_store import HostBlocked, Seen, TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
 from net.errors import NetError
-from net.redaction import LIVE_SECRETS
 from net.targets import parse_target
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -99,7 +94,7 @@ class Refresher:
             with _readable(opened):
                 return await self._ensure(opened, rejected_version, anew)
         except DatabaseUnavailable as error:
-            raise _store_away(opened, error) from None
+            raise store_away(opened, error) from None
 
     async def renew_ahead(self, opened: OpenAccount, host: str | None, client: str | None) -> Ahead:
         """Renew a token that is due, though it may still be good.
@@ -153,11 +148,11 @@ class Refresher:
                 redemptions += opened.account.id not in self._redemptions  # what others began is no try of one's own
                 error = await self._shared_redemption(opened, seen)
             elif step is Step.REDEEM:
-                error = _changing(opened)
+                error = changing(opened)
             elif time.monotonic() < ends:
                 await self._pause(opened.account.id)
             else:
-                error = _still_waiting(opened, seen.row)
+                error = still_waiting(opened, seen.row)
             seen = await self._look(opened)
             if error := error or _failed_since(entered, seen.row, opened):
                 return self._make_do(seen, rejected, error)
@@ -232,7 +227,7 @@ class Refresher:
         if claim is None:
             return None
         if isinstance(claim, HostBlocked):
-            return _blocked(opened, host, claim.seconds)
+            return blocked(opened, host, claim.seconds)
         lease = Lease(self._database, claim, self._timing, taken_at)
         redemption = Redemption(self._database, self._store, self._http, self._timing, opened, claim, lease)
         try:
@@ -256,7 +251,7 @@ class Refresher:
         try:
             opened = await self._discovery.complete(opened)
         except DiscoveryFailed as failed:
-            return _undiscovered(failed.refusal, opened)
+            return undiscovered(failed.refusal, opened)
         source = next(token_sources(opened, seen.token), None)
         if source is None:
             return await self._nothing_to_renew_with(opened, seen)
@@ -269,7 +264,7 @@ class Refresher:
 
     async def _nothing_to_renew_with(self, opened: OpenAccount, seen: Seen) -> CredentialError:
         if not opened.integration.by_consent:
-            return _no_source(opened)
+            return no_source(opened)
         await self._store.end(seen, opened, NO_REFRESH_TOKEN)
         return needs_reconnect(NO_REFRESH_TOKEN, opened)
 
@@ -337,70 +332,3 @@ def _given_up(seen: Seen, opened: OpenAccount) -> CredentialError:
     minutes = math.ceil((standing.refused_until - standing.now) / 60)
     detail = f"not asked again for {minutes} minutes; tieline accounts refresh {opened.account.name} asks now"
     return credential_error(dataclasses.replace(refusal, detail=detail), opened)
-
-
-def _undiscovered(refusal: Refusal, opened: OpenAccount) -> CredentialError:
-    error = credential_error(refusal, opened)
-    if not isinstance(error, TokenUnavailable):
-        return error
-    message = (
-        f"account {opened.account.name!r}: its issuer's metadata could not be had ({refusal.detail or refusal.code})"
-    )
-    return Undiscovered(
-        LIVE_SECRETS.scrub(message),
-        action=error.action,
-        account=error.account,
-        retry_after=error.retry_after,
-    )
-
-
-def _blocked(opened: OpenAccount, host: str, seconds: float) -> HostClosed:
-    return HostClosed(
-        f"account {opened.account.name!r}: the token endpoint at {host} asked not to be called for a while",
-        action="nothing: it is asked again when it allows it",
-        account=opened.account.name,
-        retry_after=seconds,
-    )
-
-
-def _still_waiting(opened: OpenAccount, row: TokenRow) -> TokenUnavailable:
-    return TokenUnavailable(
-        f"account {opened.account.name!r}: its token is being renewed and that takes long",
-        action="nothing: it is asked again after a wait",
-        account=opened.account.name,
-        retry_after=max(row.lease_until - row.now, 0.0) or None,
-    )
-
-
-def stuck(opened: OpenAccount) -> TokenUnavailable:
-    """A redemption that hung."""
-    return TokenUnavailable(
-        f"account {opened.account.name!r}: its token could not be stored in time",
-        action="see that the database answers: tieline doctor",
-        account=opened.account.name,
-    )
-
-
-def _changing(opened: OpenAccount) -> TokenUnavailable:
-    return TokenUnavailable(
-        f"account {opened.account.name!r}: it was changed while its token was asked for",
-        action="nothing: it is asked again with what was changed",
-        account=opened.account.name,
-    )
-
-
-def _store_away(opened: OpenAccount, error: DatabaseUnavailable) -> TokenUnavailable:
-    return TokenUnavailable(
-        f"account {opened.account.name!r}: {error}",
-        action="bring the database back: tieline doctor",
-        account=opened.account.name,
-    )
-
-
-def _no_source(opened: OpenAccount) -> Misconfigured:
-    integration = opened.integration
-    return Misconfigured(
-        f"integration {integration.key!r}: nothing here gets tokens for its auth ({integration.auth.type}) yet",
-        action="use another grant: tieline integrations show " + integration.key,
-        account=opened.account.name,
-    )

@@ -89,6 +89,14 @@ async def test_a_request_from_another_sites_page_is_refused(open_gateway: Gatewa
     assert (answer.status_code, answer.json()["category"]) == (403, "foreign_page")
 
 
+@pytest.mark.parametrize(("path", "status"), [("/docs", 200), ("/codec", 200), ("/v1/runs", 403)])
+async def test_a_link_on_another_sites_page_leads_to_pages_and_to_nothing_else(
+    open_gateway: Gateway, path: str, status: int
+) -> None:
+    visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert (await open_gateway.http.get(path, headers=visit)).status_code == status
+
+
 async def test_no_answer_lets_another_sites_page_read_it(open_gateway: Gateway) -> None:
     answer = await open_gateway.http.options(
         "/v1/runs", headers={"Origin": "https://attacker.test", "Access-Control-Request-Method": "POST"}

@@ -54,6 +54,13 @@ def test_all_services_of_an_installation_have_the_same_variables_but_for_the_gat
     assert [each == shared[0] for each in shared] == [True] * len(OF_TIELINE)
 
 
+@pytest.mark.parametrize("service", OF_TIELINE)
+def test_every_service_knows_where_browsers_reach_the_gateway(service: str) -> None:
+    """Links for connecting accounts are made by the command and by the gateway; a worker calls no front door."""
+    told = Composition({**PASSWORDS, "TIELINE_GATEWAY_URL": "https://tieline.example"})
+    assert told.environment(service)["TIELINE_GATEWAY_URL"] == "https://tieline.example"
+
+
 @pytest.mark.parametrize("service", ["prepare", "worker", "gateway"])
 def test_every_command_is_one_of_the_command_line(service: str) -> None:
     group = typer.main.get_command(build())

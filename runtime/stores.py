@@ -9,6 +9,7 @@ from auth.api_tokens import ApiTokens
 from auth.keys import Keyring
 from auth.vault import Vault, open_keyring
 from runtime.settings import Settings, make_data_dir
+from storage.assets import AssetStore
 from storage.database import Database
 from storage.definitions import DefinitionStore
 
@@ -24,6 +25,7 @@ class Stores:
     definitions: DefinitionStore
     accounts: Accounts
     api_tokens: ApiTokens
+    assets: AssetStore
 
 
 @contextlib.asynccontextmanager
@@ -43,6 +45,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         vault = Vault(database, keys)
         definitions = DefinitionStore(database)
         accounts = Accounts(database, vault, definitions)
-        yield Stores(settings, database, keys, vault, definitions, accounts, ApiTokens(database))
+        assets = AssetStore(database, settings.data_dir / "assets", retention=settings.asset_retention)
+        yield Stores(settings, database, keys, vault, definitions, accounts, ApiTokens(database), assets)
     finally:
         await database.dispose()

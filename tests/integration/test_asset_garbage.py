@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from definitions.asset import Asset
 from storage.assets import USER, AssetStore, Collected, Fate
@@ -15,10 +16,8 @@ from storage.assets.blobs import LocalBlobs
 from storage.database import Database
 from storage.errors import AssetMissing, DatabaseUnavailable
 from storage.schema import asset_holders, assets
-from tests.fixtures.assets import CONTENT, blobs, drafts, pieces, whole
+from tests.fixtures.assets import CONTENT, DAY, age, blobs, drafts, pieces, whole
 from tests.fixtures.waiting import until
-
-DAY = 86400
 
 
 class PausingBlobs(LocalBlobs):
@@ -54,16 +53,6 @@ async def collect(store: AssetStore, *, delete: bool = True, **fates: Fate) -> C
         return {run: fates.get(run, Fate.UNKNOWN) for run in runs}
 
     return await store.collect(ask, delete=delete)
-
-
-async def age(database: Database, days: float) -> None:
-    """As if everything had been put so long ago."""
-    async with database.write() as connection:
-        for statement in (
-            "UPDATE assets SET created_at = created_at - :s, stored_at = stored_at - :s",
-            'UPDATE asset_holders SET since = since - :s, "until" = "until" - :s',
-        ):
-            await connection.execute(text(statement), {"s": days * DAY})
 
 
 async def holders(database: Database) -> set[str]:
@@ -281,26 +270,23 @@ async def test_who_takes_content_up_while_it_is_collected_is_told_that_it_is_gon
 
 
 async def test_no_interleaving_of_puts_releases_and_collections_loses_what_is_held(store: AssetStore) -> None:
-    over = False
+    collections = 0
 
     async def putting(holder: str) -> None:
-        for _ in range(8):
+        while collections < 3:
             asset = await put(store, holder, b"the same content")
             assert await whole(store.read(asset.sha256)) == b"the same content"
             await store.release(asset.sha256, holder)
+            await asyncio.sleep(random.random() / 100)
 
-    async def collecting() -> int:
-        count = 0
-        while not over:
-            count += len((await collect(store)).garbage)
-        return count
+    async def collecting() -> None:
+        nonlocal collections
+        while collections < 3:
+            collections += len((await collect(store)).garbage)
 
-    collector = asyncio.ensure_future(collecting())
-    try:
-        await asyncio.gather(*(putting(f"run-{number}") for number in range(4)))
-    finally:
-        over = True
-    assert await collector > 0
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for work in (putting("run-1"), putting("run-2"), collecting()):
+            tasks.create_task(work)
 
 
 async def test_a_database_that_fails_in_the_middle_leaves_an_asset_that_can_be_put_again(

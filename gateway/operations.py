@@ -1,5 +1,7 @@
 """Operations as the HTTP API takes them: each with the adapter that it goes through."""
 
+import functools
+import operator
 from typing import Annotated, Any, get_args
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, create_model
@@ -26,6 +28,8 @@ _SFTP_THROUGH_ADAPTER: tuple[type[ThroughAdapter], ...] = tuple(
     for model in get_args(get_args(SftpOperation)[0])
 )
 
+_AnySftp: Any = functools.reduce(operator.or_, _SFTP_THROUGH_ADAPTER)
+
 HTTP, SFTP = "http-operation", "sftp-operation"
 TAGS = frozenset({HTTP, SFTP, *(get_args(model.model_fields["type"].annotation)[0] for model in _SFTP_THROUGH_ADAPTER)})
 """What stands in the places of faults only because an operation is one of several."""
@@ -38,7 +42,7 @@ def _kind(value: Any) -> str:
 
 
 OperationThroughAdapter = Annotated[
-    Annotated[HttpThroughAdapter, Tag(HTTP)] | Annotated[_SFTP_THROUGH_ADAPTER, Field(discriminator="type"), Tag(SFTP)],  # type: ignore[valid-type]
+    Annotated[HttpThroughAdapter, Tag(HTTP)] | Annotated[_AnySftp, Field(discriminator="type"), Tag(SFTP)],
     Discriminator(_kind),
 ]
 

@@ -22,6 +22,7 @@ from runtime.delivery import Delivery
 from runtime.following import Following
 from runtime.notifiers import open_notifiers
 from runtime.own_services import own_services
+from runtime.payload_store import PayloadStore
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.settings import Settings
 from runtime.stores import Stores, open_stores
@@ -56,7 +57,7 @@ async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Cli
         TemporalUnreachable: nothing answers there.
     """
     settings = stores.settings
-    converter = data_converter(stores.keys, settings.data_dir / "payloads")
+    converter = data_converter(stores.keys, PayloadStore(stores.assets, settings.data_dir))
     plugin = tieline_plugin(converter, interceptors=tracing_interceptors(settings) if tracing else ())
     try:
         return await Client.connect(

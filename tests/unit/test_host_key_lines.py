@@ -18,18 +18,18 @@ KEY = " ".join(asyncssh.generate_private_key("ssh-ed25519").export_public_key().
         ("known_hosts", "files.example", "not HOST TYPE KEY"),
         ("known_hosts", "@trusted files.example ssh-ed25519 AAAA", "unknown marker"),
         ("known_hosts", "files.example ssh-ed25519 AAAA", "no public key"),
-        ("known_hosts", f"files.example\n{KEY}", "line 1"),
+        ("known_hosts", "files.example\n{key}", "line 1"),
     ],
 )
 def test_what_is_no_key_is_refused_by_its_place(policy: str, line: str, fault: str) -> None:
     with pytest.raises(HostKeyError, match=fault):
-        checked_lines(HostKeyPolicy(policy), [line])
+        checked_lines(HostKeyPolicy(policy), [line.replace("{key}", KEY)])
 
 
-@pytest.mark.parametrize("given", [KEY, f"{KEY} root@files", f"files.example {KEY}", f"[files.example]:2222 {KEY} x"])
+@pytest.mark.parametrize("given", ["{}", "{} root@files", "files.example {}", "[files.example]:2222 {} x"])
 def test_a_key_is_read_whatever_stands_around_it(given: str) -> None:
-    assert public_key(given) == KEY
-    assert fingerprint(given).startswith("SHA256:")
+    assert public_key(given.format(KEY)) == KEY
+    assert fingerprint(given.format(KEY)).startswith("SHA256:")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from definitions.auth import CustomTokenAuth, OAuth2Auth, SftpAuth, TokenRequest
 from definitions.auth.custom_token import MEANT
 from definitions.auth.oauth2 import AuthorizeEndpoint, ClientAuth, Grant
 from definitions.inputs import Input, inputs
-from definitions.integration import Integration
+from definitions.integration import Integration, Send
 from definitions.placement import Place
 from definitions.problems import Path, dotted
 from definitions.templates import BUILT_IN, Template, TemplateError
@@ -42,6 +42,7 @@ def faults_of(integration: Integration) -> Iterator[Fault]:
     if isinstance(integration.auth, OAuth2Auth):
         yield from _oauth2(integration.auth)
     yield from _tls_secrets(integration)
+    yield from _of_http_only(integration)
     yield from _defaults(integration)
 
 
@@ -86,6 +87,19 @@ def _addresses(integration: Integration, found: Sequence[Input]) -> Iterator[Fau
         if item.address:
             yield from _address(item, "sftp" if sftp else "https?")
             yield from _hosts_without_pattern(integration, item)
+
+
+def _of_http_only(integration: Integration) -> Iterator[Fault]:
+    """What no SFTP transfer reads, and what nothing else does."""
+    if not isinstance(integration.auth, SftpAuth):
+        if integration.sftp is not None:
+            yield Fault(("sftp",), "belongs to auth.type sftp")
+        return
+    given: dict[str, object] = {"send": integration.send != Send(), "test": integration.test, "tls": integration.tls}
+    given |= {"idempotency": integration.idempotency, "hosts": integration.hosts}
+    for name, value in given.items():
+        if value:
+            yield Fault((name,), "is about HTTP: SFTP transfers do not read it")
 
 
 def _address(item: Input, schemes: str) -> Iterator[Fault]:

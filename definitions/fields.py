@@ -14,6 +14,8 @@ from definitions.templates import Template, TemplateError
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HOST = re.compile(r"(\*\.)?[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)*")
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(\s*;\s*{_TOKEN}=({_TOKEN}|\"[^\"\\\x00-\x1f\x7f-\U0010ffff]*\"))*")
 _STATUS = re.compile(r"[1-5]xx|([1-5]\d\d)(?:-([1-5]\d\d))?")
 
 
@@ -51,6 +53,13 @@ def check_header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("the name must be letters, digits and -_.!#$%&'*+^`|~ only")
     return name
+
+
+def check_media_type(text: str) -> str:
+    """Raises ValueError unless it is a media type (RFC 9110 §8.3.1)."""
+    if not _MEDIA_TYPE.fullmatch(text):
+        raise ValueError("expected a media type such as text/xml or application/soap+xml")
+    return text
 
 
 def _host(name: str) -> str:
@@ -100,6 +109,7 @@ Expression = Annotated[str, AfterValidator(_expression), Field(description="A JM
 Identifier = Annotated[str, AfterValidator(check_identifier)]
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Host = Annotated[str, AfterValidator(_host)]
+MediaType = Annotated[str, AfterValidator(check_media_type)]
 Status = Annotated[int, Field(ge=100, le=599)]
 
 StatusPattern = Annotated[

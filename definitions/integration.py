@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from definitions.auth import Auth, OAuth2Auth
 from definitions.auth.oauth2 import Grant
@@ -19,6 +19,7 @@ from definitions.fields import (
     TemplatePairs,
     TemplateText,
 )
+from definitions.remote_path import check_remote_path
 from definitions.templates import Template
 
 
@@ -81,6 +82,24 @@ class Tls(Model):
         return frozenset(name for name in names if name)
 
 
+class SftpServerModes(Model):
+    """How an SFTP server wants files to be published, where it cannot do what most can."""
+
+    rename: bool = Field(default=True, description="false: uploads are written under their final name at once")
+    temporary_folder: str | None = Field(
+        default=None, description="Below the root; else unfinished uploads stand beside their target, as .NAME.….part"
+    )
+    moves_on_arrival: bool = Field(
+        default=False, description="The server takes files away when they have their name: not finding them is no fault"
+    )
+    stat_after_upload: bool = Field(default=True, description="false: the server refuses to tell of what was uploaded")
+
+    @field_validator("temporary_folder")
+    @classmethod
+    def _a_path(cls, value: str | None) -> str | None:
+        return None if value is None else check_remote_path(value)
+
+
 class Integration(Model):
     """One external service: where it is, how it authenticates, what every call to it carries."""
 
@@ -100,6 +119,7 @@ class Integration(Model):
     unauthorized: tuple[Status, ...] = Field(default=(401,), description="Statuses by which a credential is refused")
     test: TestCall | None = None
     tls: Tls | None = None
+    sftp: SftpServerModes | None = Field(default=None, description="With auth.type sftp")
 
     @property
     def by_consent(self) -> bool:

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, EncodedBytes, EncoderProtocol, Field, JsonV
 from pydantic_core import to_json
 
 from definitions.base import Duration, Model
-from definitions.fields import Expression, Pairs, Statuses
+from definitions.failure_policy import FailurePolicy
+from definitions.fields import Expression, MediaType, Pairs, Statuses, check_media_type
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 """The methods of RFC 9110 §9.3 and RFC 5789. CONNECT opens a tunnel for a proxy and carries no operation."""
@@ -92,23 +93,11 @@ class _StrictBase64(EncoderProtocol):
 
 Content = Annotated[bytes, EncodedBytes(encoder=_StrictBase64)]
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(\s*;\s*{_TOKEN}=({_TOKEN}|\"[^\"\\\x00-\x1f\x7f-\U0010ffff]*\"))*")
-
-
-def _check_media_type(text: str) -> str:
-    if not _MEDIA_TYPE.fullmatch(text):
-        raise ValueError("expected a media type such as text/xml or application/soap+xml")
-    return text
-
 
 def _check_text_type(text: str) -> str:
     if re.search(r";\s*charset\s*=", text, re.IGNORECASE):
         raise ValueError("text is sent as UTF-8: leave the charset out, or send a raw body")
-    return _check_media_type(text)
-
-
-MediaType = Annotated[str, AfterValidator(_check_media_type)]
+    return check_media_type(text)
 
 
 class FilePart(Model):
@@ -155,13 +144,6 @@ def status_matches(status: int, patterns: Sequence[str]) -> bool:
         if int(first) <= status <= upper:
             return True
     return False
-
-
-class FailurePolicy(StrEnum):
-    """What a run does with a final error: end, or wait for an operator's decision."""
-
-    FAIL = "fail"
-    PARK = "park"
 
 
 class HttpOperation(Model):

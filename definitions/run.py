@@ -3,22 +3,22 @@
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Discriminator, Field, JsonValue, Tag
 
 from definitions.base import Model
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
+from definitions.sftp import HostKeyChange, SftpOperation, SftpResult, target_of, verb_of
 from definitions.urls import is_absolute
 
 IDEMPOTENCY_KEY_LENGTH = 32
 
 
-class Call(Model):
+class BaseCall(Model):
     """The input of a run of one operation. Holds no secret: the credential is resolved when the step runs."""
 
-    operation: HttpOperation
     credential: CredentialRef
     delivery: Delivery
     idempotency_key: str
@@ -26,14 +26,47 @@ class Call(Model):
         default=False, description="The run was reset, so that the call may have been made before; set by the run"
     )
 
+    def _told(self, verb: str, path: str) -> str:
+        target = path if is_absolute(path) else f"{self.credential.adapter}/{path.lstrip('/')}"
+        subject = f" · {self.credential.subject}" if self.credential.subject else ""
+        text = f"{verb} {target} · {self.credential.profile}{subject}"[:200]
+        return "".join(each if each.isprintable() else "?" for each in text)
+
+
+class Call(BaseCall):
+    """One HTTP request."""
+
+    operation: HttpOperation
+
     @property
     def summary(self) -> str:
         """What an operator reads beside the step: `POST crm/leads · production`. No query, no host of an account."""
-        path = self.operation.path.partition("?")[0]
-        target = path if is_absolute(path) else f"{self.credential.adapter}/{path.lstrip('/')}"
-        subject = f" · {self.credential.subject}" if self.credential.subject else ""
-        text = f"{self.operation.method} {target} · {self.credential.profile}{subject}"[:200]
-        return "".join(each if each.isprintable() else "?" for each in text)
+        return self._told(self.operation.method, self.operation.path.partition("?")[0])
+
+
+class SftpCall(BaseCall):
+    """One SFTP operation; it may be repeated, because an attempt looks what the one before it has done."""
+
+    operation: SftpOperation
+    delivery: Delivery = Delivery.SAFE
+
+    @property
+    def summary(self) -> str:
+        """The same: `UPLOAD bank/outbox/{name} · production`, with the path as a template."""
+        return self._told(verb_of(self.operation), target_of(self.operation))
+
+
+def _kind(value: Any) -> str:
+    """HTTP is what an operation is that does not say."""
+    if isinstance(value, BaseCall):
+        return "sftp" if isinstance(value, SftpCall) else "http"
+    operation = value.get("operation") if isinstance(value, dict) else None
+    kind = operation.get("type", "http") if isinstance(operation, dict) else getattr(operation, "type", "http")
+    return "sftp" if str(kind).startswith("sftp") else "http"
+
+
+AnyCall = Annotated[Annotated[Call, Tag("http")] | Annotated[SftpCall, Tag("sftp")], Discriminator(_kind)]
+"""What a run is started with."""
 
 
 def idempotency_key(run_id: str, step: str = "call") -> str:
@@ -91,12 +124,15 @@ class Failure(Model):
     account: str | None = None
     excerpt: str | None = Field(default=None, description="The start of the provider's answer, scrubbed")
     ticket: str | None = Field(default=None, description="Under which the run is woken when the account is well again")
+    host_key: HostKeyChange | None = Field(default=None, description="The key that somebody must decide about")
 
 
 class Decision(Model):
     """An operator's answer to a run that waits; stands in the run's history."""
 
-    action: Literal["retry", "skip", "fail"]
+    action: Literal["retry", "skip", "fail", "trust"] = Field(
+        description="trust: take the host key that the run waits with for the server's own, and go on"
+    )
     who: str = Field(min_length=1, max_length=200)
     why: str = Field(min_length=1, max_length=2000)
     value: JsonValue = Field(default=None, description="With `skip`: what the run returns instead of an answer")
@@ -122,11 +158,15 @@ class RunResult(Model):
     """How a run ended well: with the provider's answer, or with the value of a decision to skip."""
 
     call: CallResult | None = None
+    sftp: SftpResult | None = None
     decision: Decision | None = None
 
     @property
     def value(self) -> JsonValue:
-        """The answer's body, or what the operator put in its place."""
+        """The answer's body, what a transfer tells, or what the operator put in their place."""
+        if self.sftp is not None:
+            told: JsonValue = self.sftp.model_dump(mode="json")
+            return told
         return self.call.body if self.call else self.decision.value if self.decision else None
 
 

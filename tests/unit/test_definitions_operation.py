@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from definitions.base import Duration
+from definitions.failure_policy import FailurePolicy
 from definitions.fields import Pairs, StatusPattern
 from definitions.operation import (
     MAX_DEPTH,
     Delivery,
-    FailurePolicy,
     FilePart,
     FormBody,
     HttpOperation,

@@ -17,7 +17,8 @@ from cli.waiting import WaitOption, hints, wait_for
 if TYPE_CHECKING:
     from definitions.run import Decision, RunResult, Waiting
     from runtime.history import Step
-    from runtime.runs import RunFilter, RunSummary
+    from runtime.run_filter import RunFilter
+    from runtime.runs import RunSummary
 
 ACTIONS = ("retry", "skip", "fail")
 
@@ -225,7 +226,7 @@ def _filter(
     now: datetime,
 ) -> "RunFilter":
     from auth.errors import suggestion
-    from runtime.runs import STATES, RunFilter
+    from runtime.run_filter import STATES, RunFilter
 
     wanted = state.replace(" ", "_").replace("-", "_").lower() if state else None
     if wanted is not None and wanted not in STATES:

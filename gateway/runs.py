@@ -19,7 +19,8 @@ from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.problems import Problem
 from runtime.binding import bound_integration
-from runtime.runs import STATES, RunError, RunFailed, RunFilter, RunSummary, Started
+from runtime.run_filter import STATES, RunFilter
+from runtime.runs import RunError, RunFailed, RunSummary, Started
 from storage.errors import NotFound
 
 MAX_WAIT = 60.0

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.host_keys import HostKeyActivities
 from activities.http import HttpActivities
 from activities.refresh import RefreshActivities
 from auth.ahead import RenewAhead
@@ -97,7 +98,7 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
         worker = Worker(
             client,
             task_queue=settings.task_queue,
-            activities=[calls.call, refresh.due, refresh.renew],
+            activities=[calls.call, HostKeyActivities(stores.host_keys).trust, refresh.due, refresh.renew],
             graceful_shutdown_timeout=timedelta(seconds=settings.grace_period),
             max_heartbeat_throttle_interval=timedelta(seconds=5),
         )

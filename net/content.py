@@ -37,16 +37,19 @@ class Sending:
         if source is None:
             source = self._content.open()
             piece = await self._next(source)
-        sent = 0
+        left = self.size
         try:
             while piece is not None:
-                sent += len(piece)
-                self._check(sent, whole=False)
                 self._wait(self._request.stall)
-                if piece:
-                    yield piece
-                piece = await self._next(source)
-            self._check(sent, whole=True)
+                left = None if left is None else left - len(piece)
+                # What completes the announced length is held back until the source has ended, too.
+                over = left is not None and (left < 0 or (left == 0 and await self._next(source) is not None))
+                if over:
+                    raise self._of_another_length("longer")
+                yield piece
+                piece = None if left == 0 else await self._next(source)
+            if left:
+                raise self._of_another_length("shorter")
             self._wait(self._request.deadline)
         finally:
             await _close(source)
@@ -58,18 +61,20 @@ class Sending:
             self._begun = None
 
     async def _next(self, source: AsyncIterator[bytes]) -> bytes | None:
+        """The next piece that is not empty, None at the end."""
         try:
-            return await anext(source, None)
+            while (piece := await anext(source, None)) == b"":
+                pass
+            return piece
         except Exception as error:
             message = f"the content to send could not be read ({type(error).__name__})"
             raise NetError("content_failed", message, reason=error) from None
 
-    def _check(self, sent: int, *, whole: bool) -> None:
-        """A body of another length than was announced would be taken for whole, or for the next request's head."""
-        size = self.size
-        if size is not None and (sent > size or (whole and sent < size)):
-            kind = "shorter" if sent < size else "longer"
-            raise NetError("content_failed", f"the content to send is {kind} than the {size} bytes that were announced")
+    def _of_another_length(self, kind: str) -> NetError:
+        """It would be taken for whole, or what is left over for the head of the next request."""
+        return NetError(
+            "content_failed", f"the content to send is {kind} than the {self.size} bytes that were announced"
+        )
 
     def _wait(self, seconds: float) -> None:
         self._limit.reschedule(min(asyncio.get_running_loop().time() + seconds, self._ends))

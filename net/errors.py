@@ -37,8 +37,8 @@ class NetError(Exception):
 
     `code` is stable and machine-readable. The text is built from method, scheme, host, port and fixed words only: never
     from a query string, a header value or a body, so it can be logged, stored and shown.
-    `status` is the status of the answer when there was one (`sent` is then `ANSWERED`). `reason`: what the source of the
-    request's body raised, with `content_failed`; its text may hold anything.
+    `status` is the status of the answer when there was one (`sent` is then `ANSWERED`). `reason`: what the source of
+    the request's body raised, with `content_failed`; its text may hold anything.
     """
 
     def __init__(

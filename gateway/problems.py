@@ -15,6 +15,7 @@ from auth.api_tokens import ApiTokenError
 from auth.errors import AuthError, CredentialError, NoSubject, Unbound, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
 from definitions.problems import DefinitionErrors
+from gateway.operations import TAGS
 from net.redaction import LIVE_SECRETS
 from runtime.codec import UndecodablePayload
 from runtime.payload_store import PayloadUnavailable
@@ -152,7 +153,7 @@ _CATEGORIES = {404: "not_found", 405: "method_not_allowed"}
 def _invalid(error: RequestValidationError) -> Problem:
     """Places and reasons, never values: what stands in the wrong place may be a secret."""
     faults = [
-        {"place": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        {"place": ".".join(str(part) for part in fault["loc"] if part not in TAGS), "message": str(fault["msg"])}
         for fault in error.errors()
     ]
     detail = "; ".join(f"{fault['place']}: {fault['message']}" for fault in faults)

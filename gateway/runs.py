@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, JsonValue
 
 from auth.api_tokens import Scope
 from definitions.base import Model
-from definitions.operation import HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure, RunResult, Waiting
 from gateway.access import Caller, GuardedRoute, needs
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
+from gateway.operations import OperationThroughAdapter, plain
 from gateway.problems import Problem
 from runtime.binding import bound_integration
 from runtime.run_filter import STATES, RunFilter
@@ -37,21 +37,10 @@ DoorOf = Annotated[Door, Depends(door_of)]
 RunId = Annotated[str, Path(description="The whole id, as it was given", pattern="^run-[0-9a-f]{32}$")]
 
 
-class OperationOfAdapter(HttpOperation):
-    """One HTTP request through an adapter."""
-
-    adapter: str = Field(min_length=1, description="The adapter, as the profile names it")
-
-    def plain(self) -> HttpOperation:
-        """The operation alone; it was checked as part of this one."""
-        values = {name: getattr(self, name) for name in HttpOperation.model_fields}
-        return HttpOperation.model_construct(**values)
-
-
 class StartRun(Model):
     """What an app asks for."""
 
-    operation: OperationOfAdapter
+    operation: OperationThroughAdapter
     profile: str = Field(default="dev", min_length=1, description="The environment")
     subject: str | None = Field(default=None, description="The app's end user, where accounts are bound per subject")
     key: str | None = Field(
@@ -105,7 +94,9 @@ class History(BaseModel):
 class Decide(Model):
     """An operator's decision about a run that waits; who and why stand in its history."""
 
-    action: Literal["retry", "skip", "fail"]
+    action: Literal["retry", "skip", "fail", "trust"] = Field(
+        description="trust: take the host key that the run waits with for the server's own"
+    )
     why: str = Field(min_length=1, max_length=1800)
     who: str | None = Field(
         default=None, min_length=1, max_length=100, description="The person; the token is noted too"
@@ -217,7 +208,7 @@ async def _started(door: Door, asked: StartRun, credential: CredentialRef) -> St
     except NotFound as error:  # the profile: it stands in the request, not in the URL
         action = f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
         raise Problem(422, "unbound", str(error), action) from None
-    return await door.runs.start(asked.operation.plain(), credential, integration, key=asked.key, trigger="api")
+    return await door.runs.start(plain(asked.operation), credential, integration, key=asked.key, trigger="api")
 
 
 async def _result(door: Door, request: Request, started: Started, seconds: float) -> RunResult | None:

@@ -10,6 +10,7 @@ from auth.host_keys import HostKeys
 from auth.keys import Keyring
 from auth.vault import Vault, open_keyring
 from runtime.settings import Settings, make_data_dir
+from storage.assets import AssetStore
 from storage.database import Database
 from storage.definitions import DefinitionStore
 
@@ -26,6 +27,7 @@ class Stores:
     accounts: Accounts
     host_keys: HostKeys
     api_tokens: ApiTokens
+    assets: AssetStore
 
 
 @contextlib.asynccontextmanager
@@ -46,6 +48,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         definitions = DefinitionStore(database)
         accounts = Accounts(database, vault, definitions)
         host_keys = HostKeys(database, definitions)
-        yield Stores(settings, database, keys, vault, definitions, accounts, host_keys, ApiTokens(database))
+        assets = AssetStore(database, settings.data_dir / "assets", retention=settings.asset_retention)
+        yield Stores(settings, database, keys, vault, definitions, accounts, host_keys, ApiTokens(database), assets)
     finally:
         await database.dispose()

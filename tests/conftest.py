@@ -25,4 +25,5 @@ pytest_plugins = [
     "tests.fixtures.token_processes",
     "tests.fixtures.chromium",
     "tests.fixtures.collector",
+    "tests.fixtures.assets",
 ]

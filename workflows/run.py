@@ -144,7 +144,7 @@ class RunWorkflow:
         await workflow.execute_activity_method(HostKeyActivities.trust, trust, **STORED)
 
     async def _wait_for_account(self, dead: Failure, since: datetime, call: AnyCall) -> Decision | None:
-        """Wait until the account is well again, or the key that it met is trusted (None); somebody may decide before."""
+        """Wait until the account is well, or the key that it met is trusted (None); somebody may decide before."""
         time_left = since + call.operation.park_for - workflow.now()
         self._question, self._decision = dead, None
         self._show(RunState.WAITING_FOR_DECISION if dead.host_key else RunState.WAITING_FOR_RECONNECT, dead)

@@ -1,0 +1,7 @@
+"""Files by reference, in a folder or a bucket."""
+
+from storage.assets.draft import Draft
+from storage.assets.rows import USER, Holder, StoredAsset
+from storage.assets.store import AssetStore
+
+__all__ = ["USER", "AssetStore", "Draft", "Holder", "StoredAsset"]

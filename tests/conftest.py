@@ -27,4 +27,5 @@ pytest_plugins = [
     "tests.fixtures.collector",
     "tests.fixtures.assets",
     "tests.fixtures.sshd",
+    "tests.fixtures.sftp_runs",
 ]

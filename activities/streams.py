@@ -19,8 +19,8 @@ OpenBytes = Callable[[], AsyncIterator[bytes]]
 class SourceFailed(Exception):
     """A source of bytes broke, or could not be opened; the failure says what that means for whoever reads from it.
 
-    Its verdict is about the source alone: AGAIN where another attempt may read it, FINAL where none can, RECONNECT where
-    the source's account is dead. Its message and action are safe to store.
+    Its verdict is about the source alone: AGAIN where another attempt may read it, FINAL where none can, RECONNECT
+    where the source's account is dead. Its message and action are safe to store.
     """
 
     def __init__(self, failure: Failure) -> None:

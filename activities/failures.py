@@ -13,7 +13,7 @@ from activities.scrubbing import scrub_text
 from auth.credential import Credential
 from auth.errors import ClientRefused, CredentialError, NeedsReconnect
 from definitions.operation import Delivery
-from definitions.run import Actor, Call, Failure, Verdict
+from definitions.run import Actor, AnyCall, Call, Failure, Verdict
 from net.errors import NetError, Sent
 from net.messages import HttpReply
 from net.redaction import LIVE_SECRETS
@@ -89,7 +89,7 @@ def without_answer(call: Call, error: NetError, judgement: Judgement, account: s
     )
 
 
-def without_credential(call: Call, error: CredentialError) -> Failure:
+def without_credential(call: AnyCall, error: CredentialError) -> Failure:
     """The failure of a call whose credential could not be had; nothing was sent."""
     return Failure(
         verdict=_what_helps(error),
@@ -108,7 +108,9 @@ def _what_helps(error: CredentialError) -> Verdict:
     return Verdict.AGAIN if error.retryable else Verdict.FINAL
 
 
-def failed(call: Call, category: str, message: str, account: str | None = None, status: int | None = None) -> Failure:
+def failed(
+    call: AnyCall, category: str, message: str, account: str | None = None, status: int | None = None
+) -> Failure:
     """A final failure with a message of our own."""
     actor, action = _ADVICE.get(category, _FALLBACK)
     if account is not None:
@@ -134,24 +136,24 @@ def credential_refused(call: Call, credential: Credential, status: int) -> Failu
     return found.model_copy(update={"suggested_action": f"connect it again: tieline accounts connect {account}"})
 
 
-def interrupted(call: Call, sent: Sent, account: str | None = None) -> Failure:
+def interrupted(call: AnyCall, sent: Sent, account: str | None = None) -> Failure:
     """The failure of a call that was under way when it was stopped from outside: may it have had its effect?"""
     again = "worker_stopped" if sent is Sent.NO or call.delivery is not Delivery.UNSAFE else None
     return _cut_short(call, again, "the worker stopped, or the activity was paused, during the call", account)
 
 
-def not_sent_again(call: Call) -> Failure:
+def not_sent_again(call: AnyCall) -> Failure:
     """The failure of an attempt that must not be made: an earlier one may have been sent."""
     return _cut_short(call, None, "the run was reset, or its activity paused; an earlier attempt may have been sent")
 
 
-def unforeseen(call: Call, error: Exception) -> Failure:
+def unforeseen(call: AnyCall, error: Exception) -> Failure:
     """The failure that an error of ours stands for: its text may hold anything, so only its class is told."""
     again = "internal_error" if call.delivery is not Delivery.UNSAFE else None
     return _cut_short(call, again, f"an error of Tieline's own ({type(error).__name__}); the worker's log says where")
 
 
-def _cut_short(call: Call, again: str | None, message: str, account: str | None = None) -> Failure:
+def _cut_short(call: AnyCall, again: str | None, message: str, account: str | None = None) -> Failure:
     """Sent again under the category `again`; None: its outcome is unknown, and a person decides."""
     category = again or "outcome_unknown"
     actor, action = _ADVICE[category]

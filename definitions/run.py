@@ -56,6 +56,9 @@ class SftpCall(BaseCall):
         return self._told(verb_of(self.operation), target_of(self.operation))
 
 
+AnyOperation = HttpOperation | SftpOperation
+
+
 def _kind(value: Any) -> str:
     """HTTP is what an operation is that does not say."""
     if isinstance(value, BaseCall):

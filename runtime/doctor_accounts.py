@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 from definitions.run import RunState
 from runtime.findings import Finding, State
-from runtime.runs import RunFilter, Runs
+from runtime.run_filter import RunFilter
+from runtime.runs import Runs
 from runtime.stores import Stores
 from storage.accounts import ACTIVE, DISCONNECTED, NEEDS_RECONNECT, NOT_CONNECTED, Account
 from storage.errors import NotFound

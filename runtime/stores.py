@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from auth.accounts import Accounts
 from auth.api_tokens import ApiTokens
+from auth.host_keys import HostKeys
 from auth.keys import Keyring
 from auth.vault import Vault, open_keyring
 from runtime.settings import Settings, make_data_dir
@@ -24,6 +25,7 @@ class Stores:
     vault: Vault
     definitions: DefinitionStore
     accounts: Accounts
+    host_keys: HostKeys
     api_tokens: ApiTokens
     assets: AssetStore
 
@@ -45,7 +47,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         vault = Vault(database, keys)
         definitions = DefinitionStore(database)
         accounts = Accounts(database, vault, definitions)
+        host_keys = HostKeys(database, definitions)
         assets = AssetStore(database, settings.data_dir / "assets", retention=settings.asset_retention)
-        yield Stores(settings, database, keys, vault, definitions, accounts, ApiTokens(database), assets)
+        yield Stores(settings, database, keys, vault, definitions, accounts, host_keys, ApiTokens(database), assets)
     finally:
         await database.dispose()

@@ -76,6 +76,19 @@ vault_records = Table(
     PrimaryKeyConstraint("table_name", "record_id", "field"),
 )
 
+host_keys = Table(
+    "host_keys",
+    metadata,
+    Column("account_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE")),
+    Column("position", Integer),
+    Column("line", Text, nullable=False),
+    Column("added_at", Double, nullable=False),
+    Column("added_by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    PrimaryKeyConstraint("account_id", "position"),
+)
+"""By which an SFTP server proves who it is: public keys, or lines of a known_hosts file."""
+
 tokens = Table(
     "tokens",
     metadata,

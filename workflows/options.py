@@ -6,7 +6,7 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from definitions.operation import Delivery
-from definitions.run import Call
+from definitions.run import AnyCall, Call
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
@@ -31,11 +31,21 @@ ONCE = RetryPolicy(maximum_attempts=1)
 """For what must not be sent blindly again: after a lost worker Temporal reports a timeout and a person decides."""
 
 
-def call_options(call: Call, give_up_after: timedelta) -> ActivityConfig:
+def storing_options(summary: str) -> ActivityConfig:
+    """The options of one activity that writes into our own database, which may be away for a while."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_interval=timedelta(minutes=1)),
+        summary=summary,
+    )
+
+
+def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:
     """The options of one activity that makes this call."""
     operation = call.operation
     # Two sends fit in: after a refused credential the call is made once more with a renewed one.
-    attempt = 2 * (CREDENTIAL + operation.timeout) + PERSISTENCE
+    sends = 2 if isinstance(call, Call) else 1
+    attempt = sends * (CREDENTIAL + operation.timeout) + PERSISTENCE
     return ActivityConfig(
         start_to_close_timeout=attempt,
         schedule_to_start_timeout=give_up_after if call.delivery is Delivery.UNSAFE else None,

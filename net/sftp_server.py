@@ -1,0 +1,61 @@
+"""Which SFTP server, as whom, and how its key is checked. Without the SSH library."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+HostKeyPolicy = Literal["known_hosts", "pinned", "confirm_first", "insecure"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SftpServer:
+    """An account's server and login, at one version of the account.
+
+    `ports` are the ports that the account may use beside 22. `trusted` are lines of a known_hosts file for
+    `known_hosts`, and public keys such as `ssh-ed25519 AAAA…` for `pinned` and `confirm_first`.
+    """
+
+    account_id: str
+    version: int
+    host: str
+    port: int
+    username: str
+    password: str | None = None
+    private_key: str | None = None
+    passphrase: str | None = None
+    certificate: str | None = None
+    policy: HostKeyPolicy = "known_hosts"
+    trusted: tuple[str, ...] = ()
+    ports: frozenset[int] = frozenset()
+
+    @property
+    def place(self) -> str:
+        """Host and port, as messages show them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"SftpServer({self.place}, account {self.account_id} version {self.version})"
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """A public key that a server presents."""
+
+    algorithm: str
+    public: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """What a server says about a file. `refused` says why a name in a listing must not be used.
+
+    `modified` is in seconds since the epoch. What the server did not say is None.
+    """
+
+    path: str
+    name: str
+    kind: Literal["file", "folder", "link", "other"]
+    size: int | None = None
+    modified: float | None = None
+    permissions: int | None = None
+    refused: str | None = None

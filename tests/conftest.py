@@ -26,4 +26,5 @@ pytest_plugins = [
     "tests.fixtures.chromium",
     "tests.fixtures.collector",
     "tests.fixtures.sshd",
+    "tests.fixtures.ssh_connections",
 ]

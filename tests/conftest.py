@@ -28,4 +28,5 @@ pytest_plugins = [
     "tests.fixtures.assets",
     "tests.fixtures.sshd",
     "tests.fixtures.sftp_runs",
+    "tests.fixtures.sftp_attempts",
 ]

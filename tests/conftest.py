@@ -29,4 +29,5 @@ pytest_plugins = [
     "tests.fixtures.sshd",
     "tests.fixtures.sftp_runs",
     "tests.fixtures.ssh_connections",
+    "tests.fixtures.sftp_attempts",
 ]

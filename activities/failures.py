@@ -50,7 +50,10 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     ),
     "asset_missing": (Actor.USER, "put the file again, and start another run with what that returns"),
     "asset_damaged": (Actor.OPERATOR, "put the file again: an asset whose content is gone or altered is replaced"),
-    "assets_unavailable": (Actor.OPERATOR, "see that the folder or bucket of assets can be used; it is tried again"),
+    "asset_store_unavailable": (
+        Actor.OPERATOR,
+        "bring the asset store back: tieline doctor",
+    ),
     "result_not_kept": (
         Actor.OPERATOR,
         "the call was completed, and its answer is lost: see that the folder or bucket of assets can be used",
@@ -126,7 +129,7 @@ def _of_source(call: Call, error: NetError, account: str) -> Failure:
 
 def of_assets(call: Call, error: StorageError, account: str) -> Failure:
     """The failure of a call whose asset cannot be read; another attempt may find the store at work again."""
-    category = _ASSET_FAULTS.get(type(error), "assets_unavailable")
+    category = _ASSET_FAULTS.get(type(error), "asset_store_unavailable")
     failure = failed(call, category, str(error), account)
     return failure if type(error) in _ASSET_FAULTS else failure.model_copy(update={"verdict": Verdict.AGAIN})
 

@@ -1,7 +1,6 @@
 """The activity that makes one HTTP call: resolve, place, send, classify, bound the result. No retries in here."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from activities.failures import (
 from activities.heartbeat import heartbeats
 from activities.judge import judge_net_error, judge_status
 from activities.keeping import keep_answer
+from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
 from activities.request import build_request
 from activities.result import asset_result, call_result
 from activities.sources import Sources
@@ -35,7 +35,7 @@ from auth.errors import CredentialError
 from definitions.asset import Asset
 from definitions.operation import Delivery, SftpBody, status_matches
 from definitions.refs import CredentialRef
-from definitions.run import Call, CallResult, Failure, Verdict
+from definitions.run import Call, CallResult
 from net.client import GuardedClient
 from net.errors import NetError, Sent
 from net.messages import HttpReply, SendTrace
@@ -43,14 +43,10 @@ from net.retry_after import retry_after
 from net.streamed import StreamedReply
 from net.text import UnusableBody
 from storage.errors import StorageError
-from storage.waiters import Waiter
 
 WITHOUT_BODY = frozenset({204, 205, 304})
 USER = "user"
 """Who holds the assets of calls that are part of no run."""
-
-LOOKS = 3
-"""At an account that is found dead and, when the run is registered, well again."""
 
 
 class Credentials(Protocol):
@@ -61,23 +57,6 @@ class Credentials(Protocol):
 
     async def renew(self, credential: Credential) -> Credential:
         """Raises CredentialError."""
-
-
-class Parking(Protocol):
-    """Where a run is registered that waits for its account: `auth.resolver.CredentialResolver`."""
-
-    async def park(self, waiter: Waiter) -> bool:
-        """False: the account works again. Raises CredentialError."""
-
-
-class CallFailed(Exception):
-    """Carries a failure from where it was found to where it is translated. `dead`: whose account is, where not the
-    call's own."""
-
-    def __init__(self, failure: Failure, dead: CredentialRef | None = None) -> None:
-        super().__init__(failure.category)
-        self.failure = failure
-        self.dead = dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,42 +97,14 @@ class HttpActivities:
             if call.delivery is Delivery.UNSAFE and (attempt > 1 or call.after_reset):
                 raise CallFailed(not_sent_again(call))
             with heartbeats():
-                return await self._make_or_park(call, attempt)
+                return await make_or_park(self._parking, call, lambda: self.make(call, attempt))
         except CallFailed as error:
             failure = error.failure
         except Exception as error:
             activity.logger.exception("an error that nobody foresaw")
             failure = unforeseen(call, error)
-        _tell(call, failure)
+        tell(call, failure)
         raise application_error(failure)
-
-    async def _make_or_park(self, call: Call, attempt: int) -> CallResult:
-        """A run whose account is dead is registered to be woken; where it is well again meanwhile, the call is made."""
-        for _ in range(LOOKS):
-            try:
-                return await self.make(call, attempt)
-            except CallFailed as error:
-                if error.failure.verdict is not Verdict.RECONNECT:
-                    raise
-                failure, dead = error.failure, error.dead or call.credential
-            if ticket := await self._park(call, dead):
-                raise CallFailed(failure.model_copy(update={"ticket": ticket}))
-        raise CallFailed(failure.model_copy(update={"verdict": Verdict.AGAIN}))
-
-    async def _park(self, call: Call, dead: CredentialRef) -> str | None:
-        info = activity.info()
-        # The same for all attempts of one activity: one that was lost after it registered is not woken for two.
-        ticket = hashlib.sha256(f"{info.workflow_run_id}/{info.activity_id}".encode()).hexdigest()[:32]
-        assert info.workflow_id is not None, "a workflow makes the calls"
-        waiter = Waiter(ticket, info.workflow_id, dead, call.operation.park_for.total_seconds())
-        try:
-            return ticket if await self._parking.park(waiter) else None
-        except CredentialError as error:
-            raise CallFailed(without_credential(call, error)) from None
-        except asyncio.CancelledError:
-            if not _run_goes_on(call):
-                raise
-            raise CallFailed(interrupted(call, Sent.NO)) from None
 
     async def make(self, call: Call, attempt: int = 1) -> CallResult:
         """The same outside of an activity.
@@ -188,7 +139,7 @@ class HttpActivities:
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
         except asyncio.CancelledError:
-            if not _run_goes_on(call):
+            if not run_goes_on(call):
                 raise
             raise CallFailed(interrupted(call, Sent.NO)) from None  # in `_send` it would have been told there
         return credential, reply
@@ -225,7 +176,7 @@ class HttpActivities:
             judgement = judge_net_error(error, call.delivery)
             raise CallFailed(without_answer(call, error, judgement, credential.account)) from None
         except asyncio.CancelledError:
-            if not _run_goes_on(call):
+            if not run_goes_on(call):
                 raise
             raise CallFailed(interrupted(call, trace.sent, credential.account)) from None
 
@@ -289,25 +240,3 @@ def _draft_key() -> str | None:
         return None
     info = activity.info()
     return f"{info.workflow_run_id}/{info.activity_id}"
-
-
-def _run_goes_on(call: Call) -> bool:
-    """Whether a cancelled attempt must tell how far it got: its worker stops, or an unsafe call is paused.
-
-    Of a paused activity Temporal makes another attempt whatever its retry policy says.
-    """
-    if not activity.in_activity():
-        return False
-    details = activity.cancellation_details()
-    paused = details is not None and details.paused and call.delivery is Delivery.UNSAFE
-    return activity.is_worker_shutdown() or paused
-
-
-def _tell(call: Call, failure: Failure) -> None:
-    """Failed attempts leave no events in a history while Temporal repeats them, so they are counted and logged here."""
-    about = {"adapter": call.credential.adapter, "profile": call.credential.profile, "category": failure.category}
-    activity.metric_meter().create_counter(
-        "tieline_call_failures", "Attempts that brought no result, by adapter, profile and category"
-    ).add(1, about)
-    extra = {**about, "account": failure.account, "status": failure.status}
-    activity.logger.warning("call failed: %s", failure.category, extra=extra)

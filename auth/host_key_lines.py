@@ -33,12 +33,12 @@ def checked_lines(policy: HostKeyPolicy, lines: Sequence[str]) -> list[str]:
         HostKeyError: there is none, or one is not what the policy reads.
     """
     stripped = [line.strip() for text in lines for line in text.splitlines()]
-    wanted = list(dict.fromkeys(line for line in stripped if line and not line.startswith("#")))
+    wanted = [line for line in stripped if line and not line.startswith("#")]
     if not wanted:
         raise HostKeyError("no host key was given")
     if policy is HostKeyPolicy.KNOWN_HOSTS:
-        return [_known_hosts_line(line, number) for number, line in enumerate(wanted, 1)]
-    return [public_key(line) for line in wanted]
+        return list(dict.fromkeys(_known_hosts_line(line, number) for number, line in enumerate(wanted, 1)))
+    return list(dict.fromkeys(public_key(line) for line in wanted))
 
 
 def public_key(line: str) -> str:

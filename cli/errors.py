@@ -77,6 +77,8 @@ STATUS_OF = {
     "auth.errors.UnknownAdapter": Status.BAD_USE,
     "auth.errors.Unbound": Status.BAD_USE,
     "auth.errors.NoSubject": Status.BAD_USE,
+    "auth.errors.Unfit": Status.BAD_USE,
+    "net.sftp_errors.SftpError": Status.UNREACHABLE,
     "auth.errors.CredentialError": Status.FAILED,
     "auth.vault.UnreadableRecord": Status.FAILED,
     "auth.errors.AuthError": Status.BAD_USE,

@@ -29,6 +29,7 @@ TAKEN_UP_WITHIN = timedelta(seconds=2)
 """A worker that has room takes work up within milliseconds."""
 
 DECIDE = "tieline runs decide {id} retry|skip|fail --why TEXT"
+DECIDE_ABOUT_KEY = "tieline runs decide {id} trust|retry|skip|fail --why TEXT"
 
 
 async def wait_for(runs: "Runs", run_id: str, limit: float | None) -> "RunResult":
@@ -114,7 +115,8 @@ async def hints(runs: "Runs", run: "RunSummary", steps: "Sequence[Step]") -> lis
         case "waiting_to_retry":
             told = [f"it will be sent again by itself{why}"]
         case "waiting_for_decision":
-            told = [f"run {run.id} waits for a decision{why}", who, DECIDE.format(id=run.id)]
+            verbs = DECIDE_ABOUT_KEY if because and because.host_key else DECIDE
+            told = [f"run {run.id} waits for a decision{why}", who, verbs.format(id=run.id)]
         case "waiting_for_reconnect":
             told = [f"run {run.id} waits for its account, and goes on by itself when that works{why}", who]
         case "failed":

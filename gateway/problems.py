@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse
 from temporalio.service import RPCError, RPCStatusCode
 
 from auth.api_tokens import ApiTokenError
-from auth.errors import AuthError, CredentialError, NoSubject, Unbound, UnknownAdapter, UnknownProfile
+from auth.errors import AuthError, CredentialError, NoSubject, Unbound, Unfit, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
 from definitions.problems import DefinitionErrors
 from gateway.operations import TAGS
 from net.redaction import LIVE_SECRETS
+from net.sftp_errors import SftpError
 from runtime.codec import UndecodablePayload
 from runtime.payload_store import PayloadUnavailable
 from runtime.runs import (
@@ -112,7 +113,7 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
-_UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject)
+_UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject, Unfit)
 
 _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
     (KeyConflict, 409, "key_conflict", "use a new key for a new operation"),
@@ -126,7 +127,9 @@ _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str
     (AlreadyExists, 409, "already_exists", None),
     (DatabaseUnavailable, 503, "database_unavailable", "see that the database runs: tieline doctor"),
     (StorageError, 422, "invalid_request", None),
+    (Unfit, 422, "unfit", None),
     (_UNBOUND, 422, "unbound", None),
+    (SftpError, 502, "server_unreachable", "see that the server can be reached from here"),
     ((AuthError, SecretError, ApiTokenError), 422, "invalid_request", None),
     (UndecodablePayload, 500, "undecodable", "give every process of the installation the same keys"),
     (PayloadUnavailable, 500, "payload_unavailable", "give every process of the installation the same data folder"),
@@ -136,6 +139,7 @@ HANDLED: tuple[type[Exception], ...] = (
     HTTPException,
     RequestValidationError,
     RunError,
+    SftpError,
     DefinitionErrors,
     StorageError,
     AuthError,

@@ -13,7 +13,7 @@ from auth.api_tokens import Scope
 from definitions.base import Model
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure, RunResult, Waiting
-from gateway.access import Caller, GuardedRoute, needs
+from gateway.access import GuardedRoute, needs, who_asks
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.operations import OperationThroughAdapter, plain
@@ -190,7 +190,9 @@ async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -
     """Answer the question that a run waits with: send again, end with a value, or end failed."""
     if asked.value is not None and asked.action != "skip":
         raise Problem(422, "invalid_request", f"body.value: belongs to skip; {asked.action} returns no value")
-    decision = Decision(action=asked.action, who=_who(asked, request.state.caller), why=asked.why, value=asked.value)
+    decision = Decision(
+        action=asked.action, who=who_asks(request.state.caller, asked.who), why=asked.why, value=asked.value
+    )
     await door.runs.decide(run_id, decision)
     return _run(await door.runs.summary(run_id))
 
@@ -249,13 +251,6 @@ async def _ended(door: Door, run_id: str) -> RunResult:
 
 def _run(summary: RunSummary) -> Run:
     return Run(**{field: getattr(summary, field) for field in type(summary).__dataclass_fields__})
-
-
-def _who(asked: Decide, caller: Caller) -> str:
-    """A person is whom the caller says; the token cannot be said otherwise than it is."""
-    if caller.token is None:
-        return asked.who or "somebody at this machine"
-    return f"{asked.who} (token {caller.token})" if asked.who else f"token {caller.token}"
 
 
 def _utc(moment: datetime | None) -> datetime | None:

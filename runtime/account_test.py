@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from activities.http import CallFailed, HttpActivities
+from activities.http import HttpActivities
+from activities.parking import CallFailed
 from auth.credential import Credential
 from auth.errors import AuthError
 from auth.resolver import CredentialResolver

@@ -12,7 +12,8 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.converter import DataConverter
 
-from definitions.run import Call, CallResult, Decision, Failure, RunResult, Verdict, Wake
+from definitions.run import AnyCall, CallResult, Decision, Failure, RunResult, Verdict, Wake
+from definitions.sftp import SftpResult
 from workflows.endings import attempt_text, failure_of, told_by
 
 _VERDICTS = {
@@ -21,6 +22,10 @@ _VERDICTS = {
     Verdict.FINAL: "failed for good",
     Verdict.RECONNECT: "waits for its account",
 }
+
+
+SFTP, TRUST = "tieline.sftp", "tieline.trust_host_key"
+"""Activities, as histories name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,9 @@ def _queued(description: WorkflowExecutionDescription) -> list[Step]:
 class _Reader:
     def __init__(self, converter: DataConverter) -> None:
         self._converter = converter
-        self._call: Call | None = None
+        self._call: AnyCall | None = None
+        self._kinds: dict[int, str] = {}
+        """Of the activities, by the number of the event that scheduled them."""
 
     async def read(self, event: HistoryEvent) -> Step | None:
         """The line for one event; None for the bookkeeping in between."""
@@ -63,9 +70,10 @@ class _Reader:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 arguments = event.workflow_execution_started_event_attributes.input.payloads
-                self._call = await self._one(arguments, Call)
+                self._call = await self._one(arguments, AnyCall)
                 return Step(at, "started")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                self._kinds[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
                 return Step(at, f"call  {await self._summary(event)}")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 return Step(at, await self._answered(event))
@@ -103,7 +111,9 @@ class _Reader:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 result = await self._one(event.workflow_execution_completed_event_attributes.result.payloads, RunResult)
-                return Step(at, "completed" if result is None or result.call else "completed with a decided value")
+                return Step(
+                    at, "completed" if result is None or result.decision is None else "completed with a decided value"
+                )
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
                 raw = event.workflow_execution_failed_event_attributes.failure
                 return Step(at, "failed", told_by(await self._converter.decode_failure(raw)))
@@ -119,7 +129,13 @@ class _Reader:
                 return None
 
     async def _answered(self, event: HistoryEvent) -> str:
-        result = await self._one(event.activity_task_completed_event_attributes.result.payloads, CallResult)
+        attributes = event.activity_task_completed_event_attributes
+        kind = self._kinds.get(attributes.scheduled_event_id)
+        if kind == TRUST:
+            return "the host key is trusted from now on"
+        if kind == SFTP:
+            return _transferred(await self._one(attributes.result.payloads, SftpResult))
+        result = await self._one(attributes.result.payloads, CallResult)
         if result is None:
             return "answered"
         attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
@@ -144,12 +160,18 @@ class _Reader:
             return ""
         return await self._one([event.user_metadata.summary], str) or ""
 
-    async def _one(self, payloads: Any, type_: type[Any]) -> Any:
+    async def _one(self, payloads: Any, type_: Any) -> Any:
         items: list[Payload] = list(payloads)
         if not items:
             return None
         decoded = await self._converter.decode(items[:1], [type_])
         return decoded[0]
+
+
+def _transferred(result: SftpResult) -> str:
+    attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
+    resumed = f", resumed from byte {result.resumed_from}" if result.resumed_from else ""
+    return f"{result.message} through account {result.account}{attempts}{resumed}"
 
 
 def _span(length: timedelta) -> str:

@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         description="URL of the HTTP proxy for all outbound calls. HTTP_PROXY and the like are ignored.",
     )
 
+    sftp_insecure: bool = Field(
+        False,
+        description="Whether SFTP accounts of integrations that say host_key: insecure may be used. Anybody on the way "
+        "can be their server, and gets the password.",
+    )
+
     gateway_address: HostPort | None = Field(
         None,
         description="HOST:PORT of the HTTP API, an error when taken. Default: 127.0.0.1:8700, else any free port. "

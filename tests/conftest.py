@@ -26,4 +26,6 @@ pytest_plugins = [
     "tests.fixtures.chromium",
     "tests.fixtures.collector",
     "tests.fixtures.assets",
+    "tests.fixtures.sshd",
+    "tests.fixtures.sftp_runs",
 ]

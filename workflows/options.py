@@ -31,11 +31,13 @@ ONCE = RetryPolicy(maximum_attempts=1)
 """For what must not be sent blindly again: after a lost worker Temporal reports a timeout and a person decides."""
 
 
-STORED = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=30),
-    retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_interval=timedelta(minutes=1)),
-)
-"""For what is written into our own database, which may be away for a while."""
+def storing_options(summary: str) -> ActivityConfig:
+    """The options of one activity that writes into our own database, which may be away for a while."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_interval=timedelta(minutes=1)),
+        summary=summary,
+    )
 
 
 def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:

@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.attributes import ACCOUNT, STATE
 from workflows.endings import failure_of, too_late
-from workflows.options import STORED, call_options, wait_before
+from workflows.options import call_options, storing_options, wait_before
 
 
 @workflow.defn(name="tieline.run")
@@ -141,7 +141,8 @@ class RunWorkflow:
         assert question.host_key is not None, "the validator has looked"
         assert question.account is not None, "a server was asked with an account"
         trust = Trust(account=question.account, change=question.host_key, who=decision.who, why=decision.why)
-        await workflow.execute_activity_method(HostKeyActivities.trust, trust, **STORED)
+        options = storing_options(f"trust host key {question.host_key.presented}")
+        await workflow.execute_activity_method(HostKeyActivities.trust, trust, **options)
 
     async def _wait_for_account(self, dead: Failure, since: datetime, call: AnyCall) -> Decision | None:
         """Wait until the account is well, or the key that it met is trusted (None); somebody may decide before."""

@@ -13,6 +13,7 @@ from temporalio.workflow import NondeterminismError
 
 from auth.keys import from_environment
 from runtime.plugin import ROOMS_PASSED_THROUGH, WORKFLOWS, data_converter, tieline_plugin
+from tests.fixtures.assets import payloads_in
 from tests.replay.mutants import AsksWithoutShowing, CallsTwice, LooksAtTheClock, WaitsBeforeItCalls
 from tests.replay.record import FOLDER, KEYS, MANIFEST, SCENARIOS, WITHOUT_WORKER
 from tests.replay.tracing import lines_run, missed_lines
@@ -23,7 +24,7 @@ IDS: dict[str, str] = json.loads(MANIFEST.read_text(encoding="utf-8"))
 
 @pytest.fixture
 def converter(tmp_path: Path) -> DataConverter:
-    return data_converter(from_environment(KEYS.get_secret_value()), tmp_path)
+    return data_converter(from_environment(KEYS.get_secret_value()), payloads_in(tmp_path))
 
 
 def history(name: str) -> WorkflowHistory:

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Printer, dumps, note, printable
+from cli.sftp_answer import print_sftp
 
 if TYPE_CHECKING:
     from definitions.run import CallResult, RunResult
@@ -14,6 +15,9 @@ def print_result(printer: Printer, run_id: str, result: "RunResult", **more: Any
     """The answer's body to standard output, what there is to say about it beside; `more` is for programs only."""
     if printer.json:
         printer.document({"run": run_id, **more, **result.model_dump(mode="json")})
+        return
+    if result.sftp is not None:
+        print_sftp(printer, result.sftp)
         return
     if result.call is None:
         assert result.decision is not None, "a run ends with an answer or with a decision"

@@ -2,14 +2,14 @@
 
 import functools
 import operator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, create_model
 
 from definitions.base import Model
 from definitions.operation import HttpOperation
 from definitions.run import AnyOperation
-from definitions.sftp import SftpOperation
+from definitions.sftp import MODELS, SftpOperation
 
 
 class ThroughAdapter(Model):
@@ -23,15 +23,18 @@ class HttpThroughAdapter(HttpOperation, ThroughAdapter):
 
 
 _SFTP = TypeAdapter[SftpOperation](SftpOperation)
-_SFTP_THROUGH_ADAPTER: tuple[type[ThroughAdapter], ...] = tuple(
-    create_model(f"{model.__name__}ThroughAdapter", __base__=(model, ThroughAdapter), __doc__=model.__doc__)
-    for model in get_args(get_args(SftpOperation)[0])
-)
 
+
+def _through_adapter(model: type[Model]) -> type[ThroughAdapter]:
+    bases = (cast(type[ThroughAdapter], model), ThroughAdapter)
+    return create_model(f"{model.__name__}ThroughAdapter", __base__=bases, __doc__=model.__doc__)
+
+
+_SFTP_THROUGH_ADAPTER = tuple(map(_through_adapter, MODELS.values()))
 _AnySftp: Any = functools.reduce(operator.or_, _SFTP_THROUGH_ADAPTER)
 
 HTTP, SFTP = "http-operation", "sftp-operation"
-TAGS = frozenset({HTTP, SFTP, *(get_args(model.model_fields["type"].annotation)[0] for model in _SFTP_THROUGH_ADAPTER)})
+TAGS = frozenset({HTTP, SFTP, *MODELS})
 """What stands in the places of faults only because an operation is one of several."""
 
 

@@ -1,4 +1,4 @@
-"""Files that go up, down and elsewhere through real runs: a real Temporal server, a real worker, a real OpenSSH server."""
+"""Files that go up, down and elsewhere through real runs: a real Temporal server, worker and OpenSSH server."""
 
 from tests.fixtures.sftp_runs import SftpWorld, sha256, upload_of
 

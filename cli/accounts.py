@@ -77,7 +77,7 @@ def create(
     printer.line(f"account {name}: created for integration {integration}")
     if model.by_consent:
         note(f"Next, consent at the provider: tieline accounts connect {name}")
-    elif model.test:
+    elif model.test or model.auth.type == "sftp":
         note(f"Does it work? tieline accounts test {name}")
 
 

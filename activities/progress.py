@@ -6,7 +6,7 @@ which costs time and never a file.
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -66,6 +66,23 @@ class Told(Model):
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
+
+
+class Moved(Model):
+    """How far a transfer is, for whoever watches it. `total` None: nobody knows how much there is."""
+
+    done: int
+    total: int | None
+    unit: Literal["bytes", "files"]
+
+
+def moved(told: Told, files: int | None) -> Moved | None:
+    """In bytes of the one file, or in files of several; None where nothing is told. `files`: how many there are."""
+    if files != 1:
+        return Moved(done=len(parse_ranges(told.done)), total=files, unit="files")
+    for each in told.files.values():
+        return Moved(done=each.offset, total=each.size, unit="bytes")
+    return None
 
 
 class Progress:

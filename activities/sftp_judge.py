@@ -37,7 +37,7 @@ _LATER = "nothing: it goes on where it stopped after a wait"
 _BUSY = Judged(Verdict.AGAIN, Actor.PROVIDER, _LATER)
 _HOST_KEY = (
     "ask whoever runs the server whether it has a new key, and compare the fingerprints; then "
-    "tieline runs decide RUN --trust, or --fail"
+    "tieline runs decide RUN trust --why TEXT, or fail"
 )
 
 _TABLE: dict[str, Judged] = {
@@ -61,7 +61,9 @@ _TABLE: dict[str, Judged] = {
     "host_key_changed": Judged(Verdict.RECONNECT, Actor.OPERATOR, _HOST_KEY),
     "host_key_unknown": Judged(Verdict.RECONNECT, Actor.OPERATOR, _HOST_KEY),
     "no_trust": Judged(
-        Verdict.FINAL, Actor.OPERATOR, "say which host keys are the server's: tieline accounts host-key ACCOUNT"
+        Verdict.FINAL,
+        Actor.OPERATOR,
+        "say which host keys are the server's: tieline accounts trust-host-key ACCOUNT KEY",
     ),
     "not_found": Judged(Verdict.FINAL, Actor.USER, "look what there is: sftp.list"),
     "permission_denied": Judged(

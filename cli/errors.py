@@ -70,6 +70,8 @@ STATUS_OF = {
     "runtime.search_attributes.SearchAttributesMissing": Status.FAILED,
     "storage.errors.BadDatabaseUrl": Status.BAD_USE,
     "storage.errors.DatabaseUnavailable": Status.UNREACHABLE,
+    "storage.errors.AssetStoreUnavailable": Status.UNREACHABLE,
+    "storage.errors.AssetDamaged": Status.FAILED,
     "storage.errors.StorageError": Status.BAD_USE,
     "auth.keys.KeyringError": Status.BAD_USE,
     "auth.secret.SecretError": Status.BAD_USE,

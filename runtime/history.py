@@ -12,8 +12,9 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.converter import DataConverter
 
-from definitions.run import AnyCall, CallResult, Decision, Failure, RunResult, Verdict, Wake
-from definitions.sftp import SftpResult
+from activities.progress import Moved, Told, moved
+from definitions.run import AnyCall, CallResult, Decision, Failure, RunResult, SftpCall, Verdict, Wake
+from definitions.sftp import SftpDownload, SftpResult, SftpUpload
 from workflows.endings import attempt_text, failure_of, told_by
 
 _VERDICTS = {
@@ -36,6 +37,8 @@ class Step:
     what: str
     failure: Failure | None = None
     queued: bool = False
+    moved: Moved | None = None
+    """Of a transfer that is under way."""
 
 
 async def steps_of(
@@ -105,7 +108,17 @@ class _Reader:
             due = _utc(activity.scheduled_time) if activity.HasField("scheduled_time") else None
             what = f"attempt {activity.attempt} at {due:%H:%M:%S}" if due else f"attempt {activity.attempt} is due"
         at = _utc(activity.last_started_time) if activity.HasField("last_started_time") else datetime.now(UTC)
-        return Step(at, what + after, last)
+        return Step(at, what + after, last, moved=await self._moved(activity))
+
+    async def _moved(self, activity: PendingActivityInfo) -> Moved | None:
+        if not isinstance(self._call, SftpCall) or not activity.HasField("heartbeat_details"):
+            return None
+        operation = self._call.operation
+        count = len(operation.files) if isinstance(operation, SftpUpload) else None
+        if isinstance(operation, SftpDownload) and not operation.glob:
+            count = len(operation.paths)
+        told = await self._one(activity.heartbeat_details.payloads, Told)
+        return None if told is None else moved(told, count)
 
     async def _ended(self, at: datetime, event: HistoryEvent) -> Step | None:
         match event.event_type:
@@ -153,7 +166,8 @@ class _Reader:
     async def _failed(self, at: datetime, raw: Any) -> Step:
         assert self._call is not None, "a history begins with what it was started with"
         failure = failure_of(await self._converter.decode_failure(raw), self._call)
-        return Step(at, f"{_VERDICTS[failure.verdict]}: {failure.message}", failure)
+        verdict = "waits for a decision" if failure.host_key else _VERDICTS[failure.verdict]
+        return Step(at, f"{verdict}: {failure.message}", failure)
 
     async def _summary(self, event: HistoryEvent) -> str:
         if not event.HasField("user_metadata") or not event.user_metadata.HasField("summary"):

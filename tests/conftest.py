@@ -28,4 +28,6 @@ pytest_plugins = [
     "tests.fixtures.assets",
     "tests.fixtures.sshd",
     "tests.fixtures.sftp_runs",
+    "tests.fixtures.ssh_connections",
+    "tests.fixtures.sftp_attempts",
 ]

@@ -56,6 +56,14 @@ async def announce(
     await _put_holder(connection, asset.sha256, holder, seconds)
 
 
+async def claim(connection: AsyncConnection, sha256: str, size: int) -> bool:
+    """Stand in for a row that there is not, until the end of the transaction. False: there is one."""
+    insert = _insert(connection, assets).values(
+        sha256=sha256, size=size, name="", media_type="", payload=False, created_at=db_now(), stored_at=None
+    )
+    return await connection.scalar(insert.on_conflict_do_nothing().returning(assets.c.sha256)) is not None
+
+
 async def confirm(connection: AsyncConnection, sha256: str) -> None:
     """Its content lies in its place. Raises AssetMissing: putting it took so long that it was collected."""
     stored = case((assets.c.stored_at.is_(None), db_now()), else_=assets.c.stored_at)

@@ -10,6 +10,7 @@ from definitions.asset import Asset
 from storage.assets import rows
 from storage.assets.blobs import Blobs, LocalBlobs, is_digest
 from storage.assets.draft import Draft, Staging
+from storage.assets.garbage import Ask, Collected, Collector
 from storage.assets.rows import StoredAsset
 from storage.assets.threads import in_thread
 from storage.database import Database
@@ -159,6 +160,10 @@ class AssetStore:
         """Need it no more; it is collected when nobody else does."""
         async with self._database.write() as connection:
             await rows.release(connection, sha256, holder)
+
+    async def collect(self, ask: Ask, *, delete: bool) -> Collected:
+        """Find what nothing needs any more; `delete` it. `ask` tells what became of runs."""
+        return await Collector(self._database, self._blobs, self._staging, ask).collect(delete=delete)
 
     async def _keep(self, file: Path, asset: Asset, holder: str) -> None:
         await self._put(file, asset, holder, self._retention)

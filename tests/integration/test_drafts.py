@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,38 @@ async def test_a_second_process_waits_for_the_draft_and_is_told_when_that_takes_
     first.kill()
     assert await asyncio.wait_for(waiting, 10) == 256_000
     await first.wait()
+
+
+async def test_who_waited_for_a_draft_that_was_committed_begins_anew_and_leaves_the_asset_alone(
+    disk_store: AssetStore, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = asyncio.Event()
+    real, loop = draft._lock, asyncio.get_running_loop()
+
+    def lock(descriptor: int) -> bool:
+        """Whoever comes second has opened the file before the first one commits it."""
+        loop.call_soon_threadsafe(opened.set)
+        if over.wait(timeout=10):
+            return real(descriptor)
+        return False
+
+    over = threading.Event()
+    async with disk_store.draft("k") as first:
+        await first.append(CONTENT)
+        monkeypatch.setattr(draft, "_lock", lock)
+        second = asyncio.ensure_future(appended(disk_store, "k", b"more"))
+        await opened.wait()
+        asset = await first.commit(**NAMED)
+    over.set()
+
+    assert await second == b"more"
+    assert await whole(disk_store.read(asset)) == CONTENT
+
+
+async def appended(store: AssetStore, key: str, data: bytes) -> bytes:
+    async with store.draft(key) as found:
+        await found.append(data)
+        return await found.read(0, len(CONTENT) * 2)
 
 
 async def size_of(store: AssetStore, key: str) -> int:

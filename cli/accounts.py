@@ -114,7 +114,7 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
 
 
 def try_account(name: NameArgument, output: OutputOption = Output.TABLE) -> int:
-    """Make the integration's declared test call with this account, and say what to do when it fails."""
+    """Make the integration's test call, or log in to the SFTP server, and say what to do when that fails."""
 
     async def try_it(stores: "Stores") -> "Outcome":
         from runtime.account_test import try_account

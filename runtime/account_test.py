@@ -3,28 +3,25 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from activities.http import HttpActivities
 from activities.parking import CallFailed
-from activities.sftp import SftpActivities
 from auth.credential import Credential
-from auth.errors import AuthError, NeedsReconnect
+from auth.errors import AuthError
 from auth.resolver import CredentialResolver
 from definitions.auth import SftpAuth
 from definitions.integration import Integration, TestCall
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
-from definitions.run import Call, CallResult, Failure, SftpCall, idempotency_key
-from definitions.sftp import SftpResult, SftpStat
+from definitions.run import Call, CallResult, Failure, idempotency_key
+from definitions.sftp import SftpResult
 from definitions.templates import Template, TemplateError
 from definitions.urls import UrlError, render_path
-from runtime.assembly import Stores, egress_policy, open_resolver
-from runtime.sftp import open_connections
+from runtime.account_login import log_in, next_step
+from runtime.assembly import Stores, open_resolver
 from storage.accounts import Account
-
-LOG_IN_WITHIN = timedelta(seconds=30)
 
 
 class NothingToTest(AuthError):
@@ -46,38 +43,38 @@ class Outcome:
             return self.failure.message
         assert self.result is not None, "a test call ends with a result or a failure"
         if isinstance(self.result, SftpResult):
-            return f"logged in as {self.result.username}, and its root folder is there"
+            return f"logged in as {self.result.username}"
         return f"answered {self.result.status}"
 
     @property
     def action(self) -> str | None:
         """What to do about a failure."""
-        return self.failure.suggested_action if self.failure else None
+        return next_step(self.account, self.failure) if self.failure else None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        answered = self.result if isinstance(self.result, CallResult) else self.failure
         return {
             "account": self.account,
             "works": self.failure is None,
-            "status": answered.status if answered else None,
+            "status": getattr(self.result or self.failure, "status", None),
             "failure": self.failure,
         }
 
 
 async def try_account(stores: Stores, name: str) -> Outcome:
-    """Make the declared test call with this account; of an SFTP server, log in and look at the root folder.
-
-    One that was said to be dead and works is well again: its runs go on.
+    """Make the declared test call with this account; log in to an SFTP server.
 
     Raises:
-        NothingToTest: the integration declares none.
+        NothingToTest: the integration declares no call.
         NotFound: there is no such account.
     """
     account = await stores.accounts.get(name)
     integration = await stores.definitions.integration(account.integration)
     if isinstance(integration.auth, SftpAuth):
-        return await _log_in(stores, name)
+        try:
+            return Outcome(name, await log_in(stores, name), None)
+        except CallFailed as error:
+            return Outcome(name, None, error.failure)
     call = _test_call(integration, account)
     async with open_resolver(stores) as (resolver, http):
         try:
@@ -85,21 +82,6 @@ async def try_account(stores: Stores, name: str) -> Outcome:
         except CallFailed as error:
             return Outcome(name, None, error.failure)
     return Outcome(name, result, None)
-
-
-async def _log_in(stores: Stores, name: str) -> Outcome:
-    credential = CredentialRef(adapter=name, profile="test")
-    look = SftpStat(type="sftp.stat", path=".", timeout=LOG_IN_WITHIN, stall_after=LOG_IN_WITHIN)
-    call = SftpCall(operation=look, credential=credential, idempotency_key=idempotency_key(f"test/{uuid.uuid4()}"))
-    async with (
-        open_resolver(stores) as (resolver, _),
-        open_connections(stores.settings, await egress_policy(stores.settings)) as connections,
-    ):
-        try:
-            made = SftpActivities(_ByAccount(resolver), resolver, connections, stores.assets)
-            return Outcome(name, await made.make(call), None)
-        except CallFailed as error:
-            return Outcome(name, None, error.failure)
 
 
 async def refresh_account(stores: Stores, name: str) -> dict[str, Any]:
@@ -137,12 +119,6 @@ class _ByAccount:
 
     async def renew(self, credential: Credential) -> Credential:
         return await self._resolver.renew(credential)
-
-    async def note_dead(self, credential: Credential, cause: str, told: NeedsReconnect) -> None:
-        await self._resolver.note_dead(credential, cause, told)
-
-    async def note_well(self, credential: Credential) -> None:
-        await self._resolver.note_well(credential)
 
 
 def _test_call(integration: Integration, account: Account) -> Call:

@@ -103,6 +103,9 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
         names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
         token = await stores.accounts.token_of(account)
         told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
+        auth = (await stores.definitions.integration(account.integration)).auth
+        if auth.type == "sftp":
+            told |= {"host_key": auth.host_key.value, "trusted_host_keys": len(await stores.host_keys.of(name))}
         return {**told, **(token_times(token) if token else {})}
 
     shown = with_stores(look)

@@ -1,5 +1,6 @@
 """Runs whose SFTP server presents another key, or refuses their account: they wait for a person and lose nothing."""
 
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -9,10 +10,13 @@ import asyncssh
 import pytest
 
 from auth.host_key_lines import fingerprint
+from definitions.loading import load_text
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure
 from definitions.sftp import SftpList
 from runtime.account_test import try_account
+from runtime.doctor_accounts import account_findings
+from runtime.findings import State
 from runtime.profiles import bind
 from runtime.runs import NotWaiting, RunFailed
 from storage.accounts import ACTIVE, NEEDS_RECONNECT
@@ -171,3 +175,31 @@ def strange_key() -> str:
 def refusals(sshd: Sshd) -> int:
     """Connections of people who were not let in."""
     return len(re.findall(r"Connection (?:closed|reset) by authenticating user", sshd.log))
+
+
+async def test_the_doctor_tells_of_a_changed_key_and_what_to_do(changed: Desk) -> None:
+    await changed.waiting("waiting_for_decision")
+    [finding] = [
+        each async for each in account_findings(changed.tieline.stores) if each.subject == f"account {ADAPTER}"
+    ]
+    assert finding.state is State.WRONG
+    assert finding.message == "needs reconnect (host_key_changed)"
+    assert finding.action is not None
+    assert finding.action.startswith(f"tieline accounts host-keys {ADAPTER} --look")
+
+
+async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_did_not_allow_it(desk: Desk) -> None:
+    stores = desk.tieline.stores
+    integration = await stores.definitions.integration(ADAPTER)
+    document = integration.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    document |= {"kind": "integration", "auth": {"type": "sftp", "host_key": "insecure"}}
+    await stores.definitions.apply(load_text(json.dumps(document), "bank.yaml"))
+
+    with pytest.raises(RunFailed, match="insecure") as failed:
+        await desk.done(await desk.start())
+    assert failed.value.failure.category == "no_trust"
+    told = [each.message async for each in account_findings(stores) if each.subject == "sftp"]
+    assert told == [
+        f"integration {ADAPTER} looks at no host key (accounts {ADAPTER}), so their runs fail: "
+        "TIELINE_SFTP_INSECURE is not set"
+    ]

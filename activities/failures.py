@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
 from activities.scrubbing import scrub_text
+from activities.streams import SourceFailed
 from auth.credential import Credential
 from auth.errors import ClientRefused, CredentialError, NeedsReconnect
 from definitions.operation import Delivery
@@ -18,6 +19,7 @@ from net.errors import NetError, Sent
 from net.messages import HttpReply
 from net.redaction import LIVE_SECRETS
 from net.text import decode_text
+from storage.errors import AssetDamaged, AssetMissing, StorageError
 
 EXCERPT_CHARACTERS = 2048
 
@@ -44,8 +46,19 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     "invalid_request": (Actor.USER, "correct the operation"),
     "result_unusable": (
         Actor.USER,
-        "the call was completed; raise max_bytes, or correct what is expected back",
+        "the call was completed; raise max_bytes (of an asset: max_asset_bytes), or correct what is expected back",
     ),
+    "asset_missing": (Actor.USER, "put the file again, and start another run with what that returns"),
+    "asset_damaged": (Actor.OPERATOR, "put the file again: an asset whose content is gone or altered is replaced"),
+    "asset_store_unavailable": (
+        Actor.OPERATOR,
+        "bring the asset store back: tieline doctor",
+    ),
+    "result_not_kept": (
+        Actor.OPERATOR,
+        "the call was completed, and its answer is lost: see that the folder or bucket of assets can be used",
+    ),
+    "content_failed": (Actor.PROVIDER, "nothing: it is read and sent again after a wait"),
     "redirect_refused": (Actor.OPERATOR, _REDIRECTED),
     "too_many_redirects": (Actor.OPERATOR, _REDIRECTED),
     "refused": (Actor.USER, "correct the operation: the provider's answer says what it did not accept"),
@@ -87,6 +100,49 @@ def without_answer(call: Call, error: NetError, judgement: Judgement, account: s
         suggested_action=action,
         account=account,
     )
+
+
+def without_content(call: Call, error: NetError, account: str) -> Failure:
+    """The failure of a call whose body could not be read: what that means by itself, unless some of it was sent."""
+    failure = _of_source(call, error, account)
+    if error.sent is Sent.NO or call.delivery is not Delivery.UNSAFE:
+        return failure
+    actor, action = _ADVICE["outcome_unknown"]
+    message = f"{failure.message}; some of it was sent, so the call may have been performed"
+    told = {"verdict": Verdict.UNKNOWN, "category": "outcome_unknown", "message": message}
+    return failure.model_copy(update={**told, "actor": actor, "suggested_action": action})
+
+
+def _of_source(call: Call, error: NetError, account: str) -> Failure:
+    match error.reason:
+        case SourceFailed(failure=failure):
+            message = LIVE_SECRETS.scrub(f"{call.summary}: {failure.message}")
+            return failure.model_copy(update={"message": message, "account": failure.account or account})
+        case StorageError() as reason:
+            return of_assets(call, reason, account)
+        case None:
+            failure = failed(call, "content_failed", str(error), account)
+            return failure.model_copy(update={"verdict": Verdict.AGAIN})
+        case reason:
+            return unforeseen(call, reason)
+
+
+def of_assets(call: Call, error: StorageError, account: str) -> Failure:
+    """The failure of a call whose asset cannot be read; another attempt may find the store at work again."""
+    category = _ASSET_FAULTS.get(type(error), "asset_store_unavailable")
+    failure = failed(call, category, str(error), account)
+    return failure if type(error) in _ASSET_FAULTS else failure.model_copy(update={"verdict": Verdict.AGAIN})
+
+
+_ASSET_FAULTS: dict[type[StorageError], str] = {AssetMissing: "asset_missing", AssetDamaged: "asset_damaged"}
+
+
+def not_kept(call: Call, error: StorageError, account: str, status: int) -> Failure:
+    """The failure of a call whose answer could not be kept: sent again where that is safe."""
+    if call.delivery is Delivery.UNSAFE:
+        message = f"answered {status}, so the call was completed, but its answer could not be kept: {error}"
+        return failed(call, "result_not_kept", message, account, status)
+    return of_assets(call, error, account)
 
 
 def without_credential(call: AnyCall, error: CredentialError) -> Failure:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,27 +13,40 @@ from activities.failures import (
     credential_refused,
     failed,
     interrupted,
+    not_kept,
     not_sent_again,
+    of_assets,
     refused_by_status,
     unforeseen,
     without_answer,
+    without_content,
     without_credential,
 )
 from activities.heartbeat import heartbeats
 from activities.judge import judge_net_error, judge_status
+from activities.keeping import keep_answer
 from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
 from activities.request import build_request
-from activities.result import call_result
+from activities.result import asset_result, call_result
+from activities.sources import Sources
+from activities.streams import Assets, RemoteFiles, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError
-from definitions.operation import Delivery
+from definitions.asset import Asset
+from definitions.operation import Delivery, SftpBody, status_matches
 from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult
 from net.client import GuardedClient
 from net.errors import NetError, Sent
 from net.messages import HttpReply, SendTrace
 from net.retry_after import retry_after
+from net.streamed import StreamedReply
 from net.text import UnusableBody
+from storage.errors import StorageError
+
+WITHOUT_BODY = frozenset({204, 205, 304})
+USER = "user"
+"""Who holds the assets of calls that are part of no run."""
 
 
 class Credentials(Protocol):
@@ -45,6 +59,14 @@ class Credentials(Protocol):
         """Raises CredentialError."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer whose body became an asset."""
+
+    answer: StreamedReply
+    asset: Asset
+
+
 class HttpActivities:
     """Calls other people's HTTP APIs with the credential of the moment."""
 
@@ -54,7 +76,14 @@ class HttpActivities:
         parking: Parking,
         http: GuardedClient,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        assets: Assets | None = None,
+        files: RemoteFiles | None = None,
     ) -> None:
+        """Without `assets` every answer is a value. `files`: on SFTP servers, as bodies."""
+        self._assets = assets
+        self._files = files
+        self._sources = Sources(assets)
         self._credentials = credentials
         self._parking = parking
         self._http = http
@@ -85,6 +114,8 @@ class HttpActivities:
         """
         credential, reply = await self._send_as_whoever_is_bound(call)
         about = {"account": credential.account, "token_version": credential.token_version, "attempt": attempt}
+        if isinstance(reply, Kept):
+            return asset_result(reply.answer, reply.asset, **about)
         self._judge(call, reply, credential, attempt)
         if reply.unread is not None:
             message = f"answered {reply.status} {reply.unread}"
@@ -95,12 +126,12 @@ class HttpActivities:
             message = f"answered {reply.status}, so the call was completed, but its result is unusable: {error}"
             raise CallFailed(failed(call, "result_unusable", message, credential.account, reply.status)) from None
 
-    async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply]:
+    async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply | Kept]:
         """Send; where the credential is refused and another is to be had, send once more with that."""
         try:
             credential = await self._credentials.resolve(call.credential)
             reply = await self._send(call, credential)
-            if _was_refused(reply, call, credential):
+            if isinstance(reply, HttpReply) and _was_refused(reply, call, credential):
                 renewed = await self._credentials.renew(credential)
                 if renewed.version != credential.version:
                     credential = renewed
@@ -113,21 +144,65 @@ class HttpActivities:
             raise CallFailed(interrupted(call, Sent.NO)) from None  # in `_send` it would have been told there
         return credential, reply
 
-    async def _send(self, call: Call, credential: Credential) -> HttpReply:
+    async def _send(self, call: Call, credential: Credential) -> HttpReply | Kept:
+        body = call.operation.body
+        if isinstance(body, SftpBody) and self._files is not None:
+            ref = call.credential.model_copy(update={"adapter": body.adapter})
+            try:
+                async with self._files.open(ref, body.path) as opened:
+                    return await self._send_from(Sources(self._assets, opened), call, credential)
+            except SourceFailed as error:
+                unsent = NetError("content_failed", "the body could not be opened", reason=error)
+                raise CallFailed(without_content(call, unsent, credential.account), error.ref) from None
+        return await self._send_from(self._sources, call, credential)
+
+    async def _send_from(self, sources: Sources, call: Call, credential: Credential) -> HttpReply | Kept:
         try:
-            request = build_request(call, credential)
+            request = build_request(call, credential, sources)
         except ValueError as error:
             raise CallFailed(failed(call, "invalid_request", str(error), credential.account)) from None
         trace = SendTrace()
         try:
-            return await self._http.send(request, trace=trace)
+            if call.operation.assets:
+                await self._hold(call, credential)
+            if self._assets is None or not call.operation.may_become_asset:
+                return await self._http.send(request, trace=trace)
+            async with self._http.stream(request, trace=trace) as answer:
+                return await self._read(answer, self._assets, call, credential)
         except NetError as error:
+            if error.code == "content_failed":
+                dead = error.reason.ref if isinstance(error.reason, SourceFailed) else None
+                raise CallFailed(without_content(call, error, credential.account), dead) from None
             judgement = judge_net_error(error, call.delivery)
             raise CallFailed(without_answer(call, error, judgement, credential.account)) from None
         except asyncio.CancelledError:
             if not run_goes_on(call):
                 raise
             raise CallFailed(interrupted(call, trace.sent, credential.account)) from None
+
+    async def _hold(self, call: Call, credential: Credential) -> None:
+        """An asset that is to be sent stays for as long as its run; one that is gone costs no request."""
+        assert self._assets is not None, "a body of assets was opened"
+        try:
+            for asset in call.operation.assets:
+                await self._assets.hold(asset.sha256, _holder())
+        except StorageError as error:
+            raise CallFailed(of_assets(call, error, credential.account)) from None
+
+    async def _read(
+        self, answer: StreamedReply, assets: Assets, call: Call, credential: Credential
+    ) -> HttpReply | Kept:
+        """Only what was asked for becomes an asset: never the answer of a call that did not succeed."""
+        operation = call.operation
+        succeeded = status_matches(answer.status, operation.success) and not _was_refused(answer, call, credential)
+        if not succeeded or operation.method == "HEAD" or answer.status in WITHOUT_BODY:
+            return await answer.whole()
+        if operation.answer == "auto" and (reply := await answer.whole_if_small()) is not None:
+            return reply
+        try:
+            return Kept(answer, await keep_answer(assets, answer, call, key=_draft_key(), holder=_holder()))
+        except StorageError as error:
+            raise CallFailed(not_kept(call, error, credential.account, answer.status)) from None
 
     def _judge(self, call: Call, reply: HttpReply, credential: Credential, attempt: int) -> None:
         wait = None
@@ -149,6 +224,19 @@ class HttpActivities:
         raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
 
 
-def _was_refused(reply: HttpReply, call: Call, credential: Credential) -> bool:
+def _was_refused(reply: HttpReply | StreamedReply, call: Call, credential: Credential) -> bool:
     """Whether the credential was: behind a 303 that says nothing of an unsafe call, which was performed."""
     return reply.status in credential.integration.unauthorized and not (reply.done and call.delivery is Delivery.UNSAFE)
+
+
+def _holder() -> str:
+    """Whose assets they are: the run's, or of whoever makes a call outside of one."""
+    return (activity.in_activity() and activity.info().workflow_id) or USER
+
+
+def _draft_key() -> str | None:
+    """The same for every attempt of one activity: a draft that a killed one left is found again."""
+    if not activity.in_activity():
+        return None
+    info = activity.info()
+    return f"{info.workflow_run_id}/{info.activity_id}"

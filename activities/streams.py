@@ -2,7 +2,7 @@
 answers of HTTP APIs. Protocols and plain values; `runtime/assembly.py` brings the implementations together.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,12 +20,13 @@ class SourceFailed(Exception):
     """A source of bytes broke, or could not be opened; the failure says what that means for whoever reads from it.
 
     Its verdict is about the source alone: AGAIN where another attempt may read it, FINAL where none can, RECONNECT
-    where the source's account is dead. Its message and action are safe to store.
+    where the account of `ref` is dead. Its message and action are safe to store.
     """
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, ref: CredentialRef | None = None) -> None:
         super().__init__(failure.category)
         self.failure = failure
+        self.ref = ref
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,7 +63,14 @@ class HttpStreams(Protocol):
     """Answers of HTTP APIs, as sources of uploads."""
 
     def open(
-        self, ref: CredentialRef, source: HttpSource, start: int = 0, validator: str | None = None
+        self,
+        ref: CredentialRef,
+        source: HttpSource,
+        start: int = 0,
+        validator: str | None = None,
+        *,
+        stall: float = 60.0,
+        overall: float = 86400.0,
     ) -> AbstractAsyncContextManager[HttpBytes]:
         """GET it with the adapter's credential; `ref` says profile and subject, the source may name another adapter.
 
@@ -72,13 +80,23 @@ class HttpStreams(Protocol):
         """
 
 
+class Draft(Protocol):
+    """A file that is being written: `storage.assets.draft.Draft`."""
+
+    async def append(self, data: bytes) -> None: ...
+
+    async def rewind(self, size: int) -> None: ...
+
+    async def commit(self, *, name: str, media_type: str, holder: str) -> Asset: ...
+
+    async def discard(self) -> None: ...
+
+
 class Assets(Protocol):
-    """The files that are kept here: `storage.assets.AssetStore`."""
+    """The files that are kept here: `storage.assets.store.AssetStore`. All of it raises StorageError."""
 
-    async def put(
-        self, chunks: AsyncIterable[bytes], *, name: str, media_type: str, holder: str, limit: int | None = None
-    ) -> Asset:
-        """Raises AssetTooLarge, AssetStoreUnavailable, and what `chunks` raises."""
+    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]: ...
 
-    def read(self, asset: Asset | str, start: int = 0) -> AsyncIterator[bytes]:
-        """Raises AssetMissing, AssetDamaged, AssetStoreUnavailable."""
+    def read(self, asset: Asset | str, start: int = 0) -> AsyncIterator[bytes]: ...
+
+    async def hold(self, sha256: str, holder: str) -> None: ...

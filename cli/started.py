@@ -37,8 +37,12 @@ def run_and_print(
     no_wait: bool,
     wait: float | None,
     finish: "Callable[[Session, RunResult], Awaitable[None]] | None" = None,
+    saved: str | None = None,
 ) -> "RunResult | None":
-    """Start a run and print what it returned; None when nobody waited. `finish` is done before that is printed."""
+    """Start a run and print what it returned; None when nobody waited. `finish` is done before that is printed.
+
+    `saved`: the file to which that has written the answer.
+    """
 
     async def go(session: Session) -> "tuple[Started, RunResult | None]":
         started = await begin(session)
@@ -54,7 +58,7 @@ def run_and_print(
     if result is None:
         _print_started(printer, started)
     else:
-        print_result(printer, started.id, result, duplicate=started.duplicate)
+        print_result(printer, started.id, result, saved=saved, duplicate=started.duplicate)
     return result
 
 

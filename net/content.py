@@ -52,12 +52,12 @@ class Sending:
                 raise self._of_another_length("shorter")
             self._wait(self._request.deadline)
         finally:
-            await _close(source)
+            await close_source(source)
 
     async def aclose(self) -> None:
         """Close what was opened and not sent."""
         if self._begun is not None:
-            await _close(self._begun)
+            await close_source(self._begun)
             self._begun = None
 
     async def _next(self, source: AsyncIterator[bytes]) -> bytes | None:
@@ -80,6 +80,7 @@ class Sending:
         self._limit.reschedule(min(asyncio.get_running_loop().time() + seconds, self._ends))
 
 
-async def _close(source: AsyncIterator[bytes]) -> None:
+async def close_source(source: AsyncIterator[bytes]) -> None:
+    """What was left off, at once: a file or a connection may stand behind it."""
     if isinstance(source, AsyncGenerator):
         await source.aclose()

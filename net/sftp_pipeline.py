@@ -41,8 +41,9 @@ async def read_ahead(
             if len(data) < size:
                 rest = offset + len(data), size - len(data)
                 pending.appendleft((*rest, _task(fetch(*rest))))
+            else:
+                allowed = min(depth, allowed + 2)
             yield data
-            allowed = min(depth, allowed + 2)
     finally:
         _abandon(task for _, _, task in pending)
 

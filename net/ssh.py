@@ -6,6 +6,7 @@ there is set here.
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
@@ -204,7 +205,7 @@ class SshDialer:
         try:
             return await _open_socket(allowed[-1], server.port)
         except OSError as error:
-            reason = (error.strerror or "no connection").lower()
+            reason = os.strerror(error.errno).lower() if error.errno else "no connection"
             raise SftpError("connect_failed", f"{server.place} cannot be reached: {reason}") from None
 
     def _remember(self, server: SftpServer, login: Login, error: BaseException | None) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,8 +34,13 @@ class HandshakeGate:
     """One per process. `jitter` gives numbers from 0 to 1."""
 
     def __init__(
-        self, *, now: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random
+        self,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._now = now
         self._jitter = jitter
         self._hosts: OrderedDict[tuple[str, int], _Host] = OrderedDict()
@@ -66,7 +71,7 @@ class HandshakeGate:
             said = f"{place}: no turn to connect within {LONGEST_WAIT:g} s; the server lets others in too slowly"
             raise SftpError("connect_failed", said) from None
         try:
-            await asyncio.sleep(max(0.0, entry.open_at - self._now()))
+            await self._sleep(max(0.0, entry.open_at - self._now()))
         except BaseException:
             entry.turns.release()
             raise

@@ -6,7 +6,6 @@ No message holds anything of a key: asyncssh's own name no material either, but 
 import base64
 import binascii
 import struct
-import warnings
 from dataclasses import dataclass
 
 import asyncssh
@@ -62,9 +61,7 @@ def _private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
     if encrypted and passphrase is None:
         raise _bad("the private key is encrypted; store its passphrase with the account")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of types that are refused below
-            key = asyncssh.import_private_key(text + "\n", passphrase if encrypted else None)
+        key = asyncssh.import_private_key(text + "\n", passphrase if encrypted else None)
     except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
         raise _bad(_reason(error, encrypted=encrypted)) from None
     except Exception:  # parsers of keys have more ways to fail than they document

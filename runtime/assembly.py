@@ -11,8 +11,10 @@ from temporalio.worker import Worker
 
 from activities.host_keys import HostKeyActivities
 from activities.http import HttpActivities
+from activities.http_streams import HttpSourceStreams
 from activities.refresh import RefreshActivities
 from activities.sftp import SftpActivities
+from activities.sftp_files import SftpFiles
 from auth.ahead import RenewAhead
 from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
@@ -102,8 +104,10 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
         open_resolver(stores) as (resolver, http),
         open_connections(settings, await egress_policy(settings)) as connections,
     ):
-        calls = HttpActivities(resolver, resolver, http)
-        files = SftpActivities(resolver, resolver, connections, stores.assets)
+        remote = SftpFiles(resolver, connections)
+        calls = HttpActivities(resolver, resolver, http, assets=stores.assets, files=remote)
+        sources = HttpSourceStreams(resolver, http)
+        files = SftpActivities(resolver, resolver, connections, stores.assets, sources)
         renew = RenewAhead(stores.database, resolver)
         refresh = RefreshActivities(DueAccounts(stores.database), renew)
         worker = Worker(

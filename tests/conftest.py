@@ -29,4 +29,6 @@ pytest_plugins = [
     "tests.fixtures.s3",
     "tests.fixtures.sshd",
     "tests.fixtures.sftp_runs",
+    "tests.fixtures.ssh_connections",
+    "tests.fixtures.sftp_attempts",
 ]

@@ -42,12 +42,10 @@ def storing_options(summary: str) -> ActivityConfig:
 
 def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:
     """The options of one activity that makes this call."""
-    operation = call.operation
     # Two sends fit in: after a refused credential the call is made once more with a renewed one.
-    sends = 2 if isinstance(call, Call) else 1
-    attempt = sends * (CREDENTIAL + operation.timeout) + PERSISTENCE
+    attempt = 2 * (CREDENTIAL + _send(call)) if isinstance(call, Call) else CREDENTIAL + call.operation.timeout
     return ActivityConfig(
-        start_to_close_timeout=attempt,
+        start_to_close_timeout=attempt + PERSISTENCE,
         schedule_to_start_timeout=give_up_after if call.delivery is Delivery.UNSAFE else None,
         schedule_to_close_timeout=None if call.delivery is Delivery.UNSAFE else give_up_after,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -56,6 +54,12 @@ def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:
         summary=call.summary,
         priority=Priority(fairness_key=call.credential.fairness_key[:64]),
     )
+
+
+def _send(call: Call) -> timedelta:
+    """What one send may take: with a body that is streamed, the way to its first byte and the answer beside it."""
+    operation = call.operation
+    return 2 * operation.timeout + operation.transfer_timeout if operation.streams else operation.timeout
 
 
 def wait_before(attempt: int, told: float | None) -> timedelta:

@@ -1,4 +1,4 @@
-"""Files that go up, down and elsewhere through real runs: a real Temporal server, worker and OpenSSH server."""
+"""Files that go up, down and elsewhere through real runs: real Temporal, a real worker, a real OpenSSH server."""
 
 from tests.fixtures.sftp_runs import SftpWorld, sha256, upload_of
 

@@ -16,6 +16,7 @@ from runtime.plugin import ROOMS_PASSED_THROUGH, WORKFLOWS, data_converter, tiel
 from tests.fixtures.assets import payloads_in
 from tests.replay.mutants import AsksWithoutShowing, CallsTwice, LooksAtTheClock, WaitsBeforeItCalls
 from tests.replay.record import FOLDER, KEYS, MANIFEST, SCENARIOS, WITHOUT_WORKER
+from tests.replay.record_sftp import SFTP_SCENARIOS
 from tests.replay.tracing import lines_run, missed_lines
 from workflows import run as run_module
 
@@ -32,7 +33,8 @@ def history(name: str) -> WorkflowHistory:
 
 
 def test_the_corpus_holds_every_scenario() -> None:
-    assert set(IDS) == {scenario.__name__ for scenario in SCENARIOS + WITHOUT_WORKER}
+    of_http, of_sftp = SCENARIOS + WITHOUT_WORKER, SFTP_SCENARIOS
+    assert set(IDS) == {each.__name__ for each in of_http} | {each.__name__ for each in of_sftp}
 
 
 @pytest.mark.parametrize("name", sorted(IDS))

@@ -19,8 +19,8 @@ from storage.errors import AssetMissing, AssetStoreUnavailable
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
 
-PART_BYTES, MOST_PARTS, PARTS_AT_ONCE = 8 * 1024 * 1024, 9_000, 4
-"""Of an upload; S3 takes 10,000 parts. So 40 MiB of memory, until a file has more than 70 GiB."""
+PART_BYTES, MOST_PARTS, PARTS_AT_ONCE = 6 * 1024 * 1024, 9_000, 3
+"""Of an upload; S3 takes 10,000 parts. So they take some 50 MiB of memory, until a file has more than 50 GiB."""
 DELETE_SECONDS = 8.0
 """A row is locked meanwhile, for which others wait ten seconds."""
 _CLIENT: "ClientConfig" = {

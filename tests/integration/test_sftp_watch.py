@@ -41,6 +41,11 @@ async def _rename(session: SftpSession) -> None:
     await session.rename("/a", "/b", replace=True)
 
 
+async def _within(session: SftpSession, stall: float, operation: Callable[[SftpSession], Awaitable[None]]) -> None:
+    async with session.watch(stall, 30):
+        await operation(session)
+
+
 STALLS = [
     ("open", _write),
     ("write", _write),
@@ -68,6 +73,17 @@ async def test_a_server_that_hangs_is_left_within_the_limit(
     assert str(stalled.value) == f"127.0.0.1:{faulty.port} has not answered for 0.2 s"
     assert time.monotonic() - began < 2
     await until(lambda: faulty.live[0].is_closed())
+
+
+async def test_nothing_more_is_asked_of_a_server_that_hung(faulty: FaultySftp, connections: SshConnections) -> None:
+    faulty.stall_in = {"rename"}
+    async with connections.session(faulty.server()) as session:
+        with pytest.raises(SftpError, match="has not answered"):
+            await _within(session, 0.1, _rename)
+        with pytest.raises(SftpError) as lost:
+            await _within(session, 5, _rename)
+
+    assert lost.value.code == "connection_lost"
 
 
 @each_stall

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -19,6 +20,7 @@ from net.ssh_pool import SshConnections
 from tests.fixtures.faulty_sftp import PASSWORD, USER, FaultySftp
 from tests.fixtures.ssh_connections import ssh_connections
 from tests.fixtures.sshd import HOST, Sshd, can_chroot, sshd_server
+from tests.fixtures.waiting import until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -32,6 +34,11 @@ async def _refusal(connections: SshConnections, server: SftpServer) -> SftpError
     with pytest.raises(SftpError) as refused:
         await _reach(connections, server)
     return refused.value
+
+
+def _at_home(folder: Path, name: str, text: str) -> None:
+    (folder / ".ssh").mkdir(exist_ok=True)
+    (folder / ".ssh" / name).write_text(text)
 
 
 @contextlib.asynccontextmanager
@@ -177,7 +184,7 @@ async def test_a_key_without_its_certificate_does_not(sshd: Sshd, connections: S
 
 
 async def test_an_encrypted_key_lets_in(sshd: Sshd, connections: SshConnections) -> None:
-    key = asyncssh.import_private_key(sshd.text("user")).export_private_key(passphrase="open sesame", rounds=50)
+    key = asyncssh.import_private_key(sshd.text("user")).export_private_key("pkcs8-pem", passphrase="open sesame")
 
     assert await _reach(connections, sshd.server(private_key=key.decode(), passphrase="open sesame")) == sshd.root
 
@@ -237,16 +244,34 @@ async def test_a_wrong_password_is_sent_once_however_many_ways_there_are(
 async def test_keys_and_agents_of_whoever_runs_the_process_are_left_alone(
     sshd: Sshd, faulty: FaultySftp, connections: SshConnections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ssh = faulty.folder / ".ssh"
-    ssh.mkdir()
-    (ssh / "id_ed25519").write_text(sshd.text("user"))
-    (ssh / "config").write_text(f"Host *\n  IdentityFile {ssh / 'id_ed25519'}\n  User nobody\n")
+    _at_home(faulty.folder, "id_ed25519", sshd.text("user"))
     monkeypatch.setenv("HOME", str(faulty.folder))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(faulty.folder / "agent"))
 
-    refused = await _refusal(connections, sshd.server(private_key=None, password="unused-here"))
+    refused = await _refusal(connections, sshd.server(private_key=sshd.text("certified")))
 
     assert refused.code == "auth_refused"
+
+
+async def test_the_configuration_of_whoever_runs_the_process_is_not_read(
+    faulty: FaultySftp, connections: SshConnections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _at_home(faulty.folder, "config", "Host *\n  Port nonsense\n")
+    monkeypatch.setenv("HOME", str(faulty.folder))
+
+    assert await _reach(connections, faulty.server()) == "/"
+
+
+async def test_a_user_name_that_cannot_be_sent_is_refused_and_leaves_no_socket(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    refused = await _refusal(connections, faulty.server(username="a\x07da"))
+
+    assert refused.code == "auth_refused"
+    assert "a\\x07da cannot be used" in str(refused)
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_modern_algorithms_only_are_agreed_on(faulty: FaultySftp, connections: SshConnections) -> None:

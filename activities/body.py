@@ -1,16 +1,30 @@
-"""From a declared body to bytes and their media type."""
+"""From a declared body to bytes, or to what gives them while they are sent, and their media type."""
 
 import json
 import secrets
+from collections.abc import AsyncGenerator, Callable
 from urllib.parse import urlencode
 
 import orjson
 from pydantic import JsonValue
 
-from definitions.operation import Body, FilePart, FormBody, JsonBody, MultipartBody, RawBody, TextBody
+from activities.sources import NO_SOURCES, Sources
+from definitions.operation import (
+    AssetBody,
+    Body,
+    FilePart,
+    FormBody,
+    JsonBody,
+    MultipartBody,
+    RawBody,
+    SftpBody,
+    TextBody,
+)
+from net.content import close_source
+from net.messages import StreamedContent
 
 
-def encode_body(body: Body | None) -> tuple[bytes, str | None]:
+def encode_body(body: Body | None, sources: Sources = NO_SOURCES) -> tuple[bytes | StreamedContent, str | None]:
     """The content and its `Content-Type`; JSON keeps the order of its members.
 
     Raises:
@@ -27,8 +41,12 @@ def encode_body(body: Body | None) -> tuple[bytes, str | None]:
             return text.encode(), f"{media_type}; charset=utf-8"
         case RawBody(content=content, media_type=media_type):
             return content, media_type
+        case AssetBody(asset=asset, media_type=media_type):
+            return sources.asset(asset), media_type or asset.media_type
+        case SftpBody(media_type=media_type):
+            return sources.remote(body), media_type
         case MultipartBody():
-            return _multipart(body)
+            return _multipart(body, sources)
 
 
 def _json(value: JsonValue) -> bytes:
@@ -38,19 +56,53 @@ def _json(value: JsonValue) -> bytes:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _multipart(body: MultipartBody) -> tuple[bytes, str]:
+def _multipart(body: MultipartBody, sources: Sources) -> tuple[bytes | StreamedContent, str]:
     """RFC 7578. The boundary is random, so that no content can contain it by chance or intent."""
     boundary = secrets.token_hex(16)
-    parts = [(_disposition(name), value.encode()) for name, value in body.fields]
-    parts += [(_file_headers(file), file.content) for file in body.files]
-    content = b"".join(
-        b"--%b\r\n%b\r\n\r\n%b\r\n" % (boundary.encode(), headers.encode(), content) for headers, content in parts
-    )
-    return content + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+    parts: list[tuple[str, bytes | StreamedContent]] = [
+        (_disposition(name), value.encode()) for name, value in body.fields
+    ]
+    parts += [
+        (_file_headers(file), sources.asset(file.asset) if file.asset else file.content or b"") for file in body.files
+    ]
+    pieces: list[bytes | StreamedContent] = []
+    for headers, content in parts:
+        pieces += [b"--%b\r\n%b\r\n\r\n" % (boundary.encode(), headers.encode()), content, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return _joined(pieces), f"multipart/form-data; boundary={boundary}"
+
+
+def _content_of(file: FilePart, sources: Sources) -> bytes | StreamedContent:
+    return sources.asset(file.asset) if file.asset else file.content or b""
+
+
+def _joined(pieces: list[bytes | StreamedContent]) -> bytes | StreamedContent:
+    at_hand = [piece for piece in pieces if isinstance(piece, bytes)]
+    if len(at_hand) == len(pieces):
+        return b"".join(at_hand)
+    sizes = [len(piece) if isinstance(piece, bytes) else piece.size for piece in pieces]
+    known = [size for size in sizes if size is not None]
+    return StreamedContent(_one_after_the_other(pieces), sum(known) if len(known) == len(sizes) else None)
+
+
+def _one_after_the_other(pieces: list[bytes | StreamedContent]) -> Callable[[], AsyncGenerator[bytes]]:
+    async def each() -> AsyncGenerator[bytes]:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            source = piece.open()
+            try:
+                async for part in source:
+                    yield part
+            finally:
+                await close_source(source)
+
+    return each
 
 
 def _file_headers(file: FilePart) -> str:
-    return f'{_disposition(file.name)}; filename="{_quoted(file.filename)}"\r\nContent-Type: {file.media_type}'
+    return f'{_disposition(file.name)}; filename="{_quoted(file.filename)}"\r\nContent-Type: {file.told_type}'
 
 
 def _disposition(name: str) -> str:

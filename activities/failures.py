@@ -10,14 +10,16 @@ from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
 from activities.scrubbing import scrub_text
+from activities.streams import SourceFailed
 from auth.credential import Credential
 from auth.errors import ClientRefused, CredentialError, NeedsReconnect
 from definitions.operation import Delivery
-from definitions.run import Actor, Call, Failure, Verdict
+from definitions.run import Actor, AnyCall, Call, Failure, Verdict
 from net.errors import NetError, Sent
 from net.messages import HttpReply
 from net.redaction import LIVE_SECRETS
 from net.text import decode_text
+from storage.errors import AssetDamaged, AssetMissing, StorageError
 
 EXCERPT_CHARACTERS = 2048
 
@@ -44,8 +46,19 @@ _ADVICE: dict[str, tuple[Actor, str]] = {
     "invalid_request": (Actor.USER, "correct the operation"),
     "result_unusable": (
         Actor.USER,
-        "the call was completed; raise max_bytes, or correct what is expected back",
+        "the call was completed; raise max_bytes (of an asset: max_asset_bytes), or correct what is expected back",
     ),
+    "asset_missing": (Actor.USER, "put the file again, and start another run with what that returns"),
+    "asset_damaged": (Actor.OPERATOR, "put the file again: an asset whose content is gone or altered is replaced"),
+    "asset_store_unavailable": (
+        Actor.OPERATOR,
+        "bring the asset store back: tieline doctor",
+    ),
+    "result_not_kept": (
+        Actor.OPERATOR,
+        "the call was completed, and its answer is lost: see that the folder or bucket of assets can be used",
+    ),
+    "content_failed": (Actor.PROVIDER, "nothing: it is read and sent again after a wait"),
     "redirect_refused": (Actor.OPERATOR, _REDIRECTED),
     "too_many_redirects": (Actor.OPERATOR, _REDIRECTED),
     "refused": (Actor.USER, "correct the operation: the provider's answer says what it did not accept"),
@@ -89,7 +102,50 @@ def without_answer(call: Call, error: NetError, judgement: Judgement, account: s
     )
 
 
-def without_credential(call: Call, error: CredentialError) -> Failure:
+def without_content(call: Call, error: NetError, account: str) -> Failure:
+    """The failure of a call whose body could not be read: what that means by itself, unless some of it was sent."""
+    failure = _of_source(call, error, account)
+    if error.sent is Sent.NO or call.delivery is not Delivery.UNSAFE:
+        return failure
+    actor, action = _ADVICE["outcome_unknown"]
+    message = f"{failure.message}; some of it was sent, so the call may have been performed"
+    told = {"verdict": Verdict.UNKNOWN, "category": "outcome_unknown", "message": message}
+    return failure.model_copy(update={**told, "actor": actor, "suggested_action": action})
+
+
+def _of_source(call: Call, error: NetError, account: str) -> Failure:
+    match error.reason:
+        case SourceFailed(failure=failure):
+            message = LIVE_SECRETS.scrub(f"{call.summary}: {failure.message}")
+            return failure.model_copy(update={"message": message, "account": failure.account or account})
+        case StorageError() as reason:
+            return of_assets(call, reason, account)
+        case None:
+            failure = failed(call, "content_failed", str(error), account)
+            return failure.model_copy(update={"verdict": Verdict.AGAIN})
+        case reason:
+            return unforeseen(call, reason)
+
+
+def of_assets(call: Call, error: StorageError, account: str) -> Failure:
+    """The failure of a call whose asset cannot be read; another attempt may find the store at work again."""
+    category = _ASSET_FAULTS.get(type(error), "asset_store_unavailable")
+    failure = failed(call, category, str(error), account)
+    return failure if type(error) in _ASSET_FAULTS else failure.model_copy(update={"verdict": Verdict.AGAIN})
+
+
+_ASSET_FAULTS: dict[type[StorageError], str] = {AssetMissing: "asset_missing", AssetDamaged: "asset_damaged"}
+
+
+def not_kept(call: Call, error: StorageError, account: str, status: int) -> Failure:
+    """The failure of a call whose answer could not be kept: sent again where that is safe."""
+    if call.delivery is Delivery.UNSAFE:
+        message = f"answered {status}, so the call was completed, but its answer could not be kept: {error}"
+        return failed(call, "result_not_kept", message, account, status)
+    return of_assets(call, error, account)
+
+
+def without_credential(call: AnyCall, error: CredentialError) -> Failure:
     """The failure of a call whose credential could not be had; nothing was sent."""
     return Failure(
         verdict=_what_helps(error),
@@ -108,7 +164,9 @@ def _what_helps(error: CredentialError) -> Verdict:
     return Verdict.AGAIN if error.retryable else Verdict.FINAL
 
 
-def failed(call: Call, category: str, message: str, account: str | None = None, status: int | None = None) -> Failure:
+def failed(
+    call: AnyCall, category: str, message: str, account: str | None = None, status: int | None = None
+) -> Failure:
     """A final failure with a message of our own."""
     actor, action = _ADVICE.get(category, _FALLBACK)
     if account is not None:
@@ -134,24 +192,24 @@ def credential_refused(call: Call, credential: Credential, status: int) -> Failu
     return found.model_copy(update={"suggested_action": f"connect it again: tieline accounts connect {account}"})
 
 
-def interrupted(call: Call, sent: Sent, account: str | None = None) -> Failure:
+def interrupted(call: AnyCall, sent: Sent, account: str | None = None) -> Failure:
     """The failure of a call that was under way when it was stopped from outside: may it have had its effect?"""
     again = "worker_stopped" if sent is Sent.NO or call.delivery is not Delivery.UNSAFE else None
     return _cut_short(call, again, "the worker stopped, or the activity was paused, during the call", account)
 
 
-def not_sent_again(call: Call) -> Failure:
+def not_sent_again(call: AnyCall) -> Failure:
     """The failure of an attempt that must not be made: an earlier one may have been sent."""
     return _cut_short(call, None, "the run was reset, or its activity paused; an earlier attempt may have been sent")
 
 
-def unforeseen(call: Call, error: Exception) -> Failure:
+def unforeseen(call: AnyCall, error: Exception) -> Failure:
     """The failure that an error of ours stands for: its text may hold anything, so only its class is told."""
     again = "internal_error" if call.delivery is not Delivery.UNSAFE else None
     return _cut_short(call, again, f"an error of Tieline's own ({type(error).__name__}); the worker's log says where")
 
 
-def _cut_short(call: Call, again: str | None, message: str, account: str | None = None) -> Failure:
+def _cut_short(call: AnyCall, again: str | None, message: str, account: str | None = None) -> Failure:
     """Sent again under the category `again`; None: its outcome is unknown, and a person decides."""
     category = again or "outcome_unknown"
     actor, action = _ADVICE[category]

@@ -1,8 +1,8 @@
 """The activity that makes one HTTP call: resolve, place, send, classify, bound the result. No retries in here."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,30 +13,40 @@ from activities.failures import (
     credential_refused,
     failed,
     interrupted,
+    not_kept,
     not_sent_again,
+    of_assets,
     refused_by_status,
     unforeseen,
     without_answer,
+    without_content,
     without_credential,
 )
 from activities.heartbeat import heartbeats
 from activities.judge import judge_net_error, judge_status
+from activities.keeping import keep_answer
+from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
 from activities.request import build_request
-from activities.result import call_result
+from activities.result import asset_result, call_result
+from activities.sources import Sources
+from activities.streams import Assets, RemoteFiles, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError
-from definitions.operation import Delivery
+from definitions.asset import Asset
+from definitions.operation import Delivery, SftpBody, status_matches
 from definitions.refs import CredentialRef
-from definitions.run import Call, CallResult, Failure, Verdict
+from definitions.run import Call, CallResult
 from net.client import GuardedClient
 from net.errors import NetError, Sent
 from net.messages import HttpReply, SendTrace
 from net.retry_after import retry_after
+from net.streamed import StreamedReply
 from net.text import UnusableBody
-from storage.waiters import Waiter
+from storage.errors import StorageError
 
-LOOKS = 3
-"""At an account that is found dead and, when the run is registered, well again."""
+WITHOUT_BODY = frozenset({204, 205, 304})
+USER = "user"
+"""Who holds the assets of calls that are part of no run."""
 
 
 class Credentials(Protocol):
@@ -49,19 +59,12 @@ class Credentials(Protocol):
         """Raises CredentialError."""
 
 
-class Parking(Protocol):
-    """Where a run is registered that waits for its account: `auth.resolver.CredentialResolver`."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer whose body became an asset."""
 
-    async def park(self, waiter: Waiter) -> bool:
-        """False: the account works again. Raises CredentialError."""
-
-
-class CallFailed(Exception):
-    """Carries a failure from where it was found to where it is translated."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.category)
-        self.failure = failure
+    answer: StreamedReply
+    asset: Asset
 
 
 class HttpActivities:
@@ -73,7 +76,14 @@ class HttpActivities:
         parking: Parking,
         http: GuardedClient,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        assets: Assets | None = None,
+        files: RemoteFiles | None = None,
     ) -> None:
+        """Without `assets` every answer is a value. `files`: on SFTP servers, as bodies."""
+        self._assets = assets
+        self._files = files
+        self._sources = Sources(assets)
         self._credentials = credentials
         self._parking = parking
         self._http = http
@@ -87,42 +97,14 @@ class HttpActivities:
             if call.delivery is Delivery.UNSAFE and (attempt > 1 or call.after_reset):
                 raise CallFailed(not_sent_again(call))
             with heartbeats():
-                return await self._make_or_park(call, attempt)
+                return await make_or_park(self._parking, call, lambda: self.make(call, attempt))
         except CallFailed as error:
             failure = error.failure
         except Exception as error:
             activity.logger.exception("an error that nobody foresaw")
             failure = unforeseen(call, error)
-        _tell(call, failure)
+        tell(call, failure)
         raise application_error(failure)
-
-    async def _make_or_park(self, call: Call, attempt: int) -> CallResult:
-        """A run whose account is dead is registered to be woken; where it is well again meanwhile, the call is made."""
-        for _ in range(LOOKS):
-            try:
-                return await self.make(call, attempt)
-            except CallFailed as error:
-                if error.failure.verdict is not Verdict.RECONNECT:
-                    raise
-                failure = error.failure
-            if ticket := await self._park(call):
-                raise CallFailed(failure.model_copy(update={"ticket": ticket}))
-        raise CallFailed(failure.model_copy(update={"verdict": Verdict.AGAIN}))
-
-    async def _park(self, call: Call) -> str | None:
-        info = activity.info()
-        # The same for all attempts of one activity: one that was lost after it registered is not woken for two.
-        ticket = hashlib.sha256(f"{info.workflow_run_id}/{info.activity_id}".encode()).hexdigest()[:32]
-        assert info.workflow_id is not None, "a workflow makes the calls"
-        waiter = Waiter(ticket, info.workflow_id, call.credential, call.operation.park_for.total_seconds())
-        try:
-            return ticket if await self._parking.park(waiter) else None
-        except CredentialError as error:
-            raise CallFailed(without_credential(call, error)) from None
-        except asyncio.CancelledError:
-            if not _run_goes_on(call):
-                raise
-            raise CallFailed(interrupted(call, Sent.NO)) from None
 
     async def make(self, call: Call, attempt: int = 1) -> CallResult:
         """The same outside of an activity.
@@ -132,6 +114,8 @@ class HttpActivities:
         """
         credential, reply = await self._send_as_whoever_is_bound(call)
         about = {"account": credential.account, "token_version": credential.token_version, "attempt": attempt}
+        if isinstance(reply, Kept):
+            return asset_result(reply.answer, reply.asset, **about)
         self._judge(call, reply, credential, attempt)
         if reply.unread is not None:
             message = f"answered {reply.status} {reply.unread}"
@@ -142,12 +126,12 @@ class HttpActivities:
             message = f"answered {reply.status}, so the call was completed, but its result is unusable: {error}"
             raise CallFailed(failed(call, "result_unusable", message, credential.account, reply.status)) from None
 
-    async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply]:
+    async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply | Kept]:
         """Send; where the credential is refused and another is to be had, send once more with that."""
         try:
             credential = await self._credentials.resolve(call.credential)
             reply = await self._send(call, credential)
-            if _was_refused(reply, call, credential):
+            if isinstance(reply, HttpReply) and _was_refused(reply, call, credential):
                 renewed = await self._credentials.renew(credential)
                 if renewed.version != credential.version:
                     credential = renewed
@@ -155,26 +139,70 @@ class HttpActivities:
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
         except asyncio.CancelledError:
-            if not _run_goes_on(call):
+            if not run_goes_on(call):
                 raise
             raise CallFailed(interrupted(call, Sent.NO)) from None  # in `_send` it would have been told there
         return credential, reply
 
-    async def _send(self, call: Call, credential: Credential) -> HttpReply:
+    async def _send(self, call: Call, credential: Credential) -> HttpReply | Kept:
+        body = call.operation.body
+        if isinstance(body, SftpBody) and self._files is not None:
+            ref = call.credential.model_copy(update={"adapter": body.adapter})
+            try:
+                async with self._files.open(ref, body.path) as opened:
+                    return await self._send_from(Sources(self._assets, opened), call, credential)
+            except SourceFailed as error:
+                unsent = NetError("content_failed", "the body could not be opened", reason=error)
+                raise CallFailed(without_content(call, unsent, credential.account), error.ref) from None
+        return await self._send_from(self._sources, call, credential)
+
+    async def _send_from(self, sources: Sources, call: Call, credential: Credential) -> HttpReply | Kept:
         try:
-            request = build_request(call, credential)
+            request = build_request(call, credential, sources)
         except ValueError as error:
             raise CallFailed(failed(call, "invalid_request", str(error), credential.account)) from None
         trace = SendTrace()
         try:
-            return await self._http.send(request, trace=trace)
+            if call.operation.assets:
+                await self._hold(call, credential)
+            if self._assets is None or not call.operation.may_become_asset:
+                return await self._http.send(request, trace=trace)
+            async with self._http.stream(request, trace=trace) as answer:
+                return await self._read(answer, self._assets, call, credential)
         except NetError as error:
+            if error.code == "content_failed":
+                dead = error.reason.ref if isinstance(error.reason, SourceFailed) else None
+                raise CallFailed(without_content(call, error, credential.account), dead) from None
             judgement = judge_net_error(error, call.delivery)
             raise CallFailed(without_answer(call, error, judgement, credential.account)) from None
         except asyncio.CancelledError:
-            if not _run_goes_on(call):
+            if not run_goes_on(call):
                 raise
             raise CallFailed(interrupted(call, trace.sent, credential.account)) from None
+
+    async def _hold(self, call: Call, credential: Credential) -> None:
+        """An asset that is to be sent stays for as long as its run; one that is gone costs no request."""
+        assert self._assets is not None, "a body of assets was opened"
+        try:
+            for asset in call.operation.assets:
+                await self._assets.hold(asset.sha256, _holder())
+        except StorageError as error:
+            raise CallFailed(of_assets(call, error, credential.account)) from None
+
+    async def _read(
+        self, answer: StreamedReply, assets: Assets, call: Call, credential: Credential
+    ) -> HttpReply | Kept:
+        """Only what was asked for becomes an asset: never the answer of a call that did not succeed."""
+        operation = call.operation
+        succeeded = status_matches(answer.status, operation.success) and not _was_refused(answer, call, credential)
+        if not succeeded or operation.method == "HEAD" or answer.status in WITHOUT_BODY:
+            return await answer.whole()
+        if operation.answer == "auto" and (reply := await answer.whole_if_small()) is not None:
+            return reply
+        try:
+            return Kept(answer, await keep_answer(assets, answer, call, key=_draft_key(), holder=_holder()))
+        except StorageError as error:
+            raise CallFailed(not_kept(call, error, credential.account, answer.status)) from None
 
     def _judge(self, call: Call, reply: HttpReply, credential: Credential, attempt: int) -> None:
         wait = None
@@ -196,28 +224,19 @@ class HttpActivities:
         raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
 
 
-def _was_refused(reply: HttpReply, call: Call, credential: Credential) -> bool:
+def _was_refused(reply: HttpReply | StreamedReply, call: Call, credential: Credential) -> bool:
     """Whether the credential was: behind a 303 that says nothing of an unsafe call, which was performed."""
     return reply.status in credential.integration.unauthorized and not (reply.done and call.delivery is Delivery.UNSAFE)
 
 
-def _run_goes_on(call: Call) -> bool:
-    """Whether a cancelled attempt must tell how far it got: its worker stops, or an unsafe call is paused.
+def _holder() -> str:
+    """Whose assets they are: the run's, or of whoever makes a call outside of one."""
+    return (activity.in_activity() and activity.info().workflow_id) or USER
 
-    Of a paused activity Temporal makes another attempt whatever its retry policy says.
-    """
+
+def _draft_key() -> str | None:
+    """The same for every attempt of one activity: a draft that a killed one left is found again."""
     if not activity.in_activity():
-        return False
-    details = activity.cancellation_details()
-    paused = details is not None and details.paused and call.delivery is Delivery.UNSAFE
-    return activity.is_worker_shutdown() or paused
-
-
-def _tell(call: Call, failure: Failure) -> None:
-    """Failed attempts leave no events in a history while Temporal repeats them, so they are counted and logged here."""
-    about = {"adapter": call.credential.adapter, "profile": call.credential.profile, "category": failure.category}
-    activity.metric_meter().create_counter(
-        "tieline_call_failures", "Attempts that brought no result, by adapter, profile and category"
-    ).add(1, about)
-    extra = {**about, "account": failure.account, "status": failure.status}
-    activity.logger.warning("call failed: %s", failure.category, extra=extra)
+        return None
+    info = activity.info()
+    return f"{info.workflow_run_id}/{info.activity_id}"

@@ -4,6 +4,7 @@ from collections.abc import Set
 from urllib.parse import parse_qsl, urlsplit
 
 from activities.body import encode_body
+from activities.sources import NO_SOURCES, Sources
 from auth.credential import Credential
 from auth.filling import fill
 from auth.placement import Draft, place
@@ -25,7 +26,7 @@ class RequestError(ValueError):
     """The operation cannot be made into a request through this integration."""
 
 
-def build_request(call: Call, credential: Credential) -> OutboundRequest:
+def build_request(call: Call, credential: Credential, sources: Sources = NO_SOURCES) -> OutboundRequest:
     """Put together base URL, constants, operation and credential; what the caller says wins over the constants.
 
     Raises:
@@ -40,7 +41,7 @@ def build_request(call: Call, credential: Credential) -> OutboundRequest:
     draft = place(
         credential, Draft(url, _headers(call, integration, texts), operation.body, _constant_names(integration))
     )
-    content, media_type = encode_body(draft.body)
+    content, media_type = encode_body(draft.body, sources)
     parts = urlsplit(base)
     return OutboundRequest(
         method=operation.method,
@@ -53,6 +54,10 @@ def build_request(call: Call, credential: Credential) -> OutboundRequest:
         allowed_hosts=frozenset({parts.hostname or "", *integration.hosts}),
         tls=tls_options(integration, credential.values),
         ports=frozenset({*integration.ports, *_own_port(integration)}),
+        stall=operation.stall_after.total_seconds(),
+        overall=operation.transfer_timeout.total_seconds(),
+        max_streamed=operation.max_asset_bytes,
+        plain=operation.answer == "asset",
     )
 
 

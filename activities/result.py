@@ -9,10 +9,12 @@ from jmespath.exceptions import JMESPathError
 from pydantic import JsonValue
 
 from activities.scrubbing import scrub_text
+from definitions.asset import Asset
 from definitions.operation import HttpOperation, check_json
 from definitions.run import CallResult
 from net.messages import HttpReply
 from net.redaction import LIVE_SECRETS, MASK
+from net.streamed import StreamedReply
 from net.text import UnusableBody, decode_text, parse_json
 
 KEPT_HEADERS = frozenset(
@@ -38,6 +40,19 @@ CUT_UNSEEN = "the answer said nothing of its length, so it may have been cut wit
 KEPT_PREFIXES = ("ratelimit", "x-ratelimit")
 
 Encoding = Literal["json", "text", "base64", "none"]
+
+
+def asset_result(reply: StreamedReply, asset: Asset, **about: Any) -> CallResult:
+    """Build the result of a successful call whose answer became an asset."""
+    return CallResult(
+        status=reply.status,
+        headers=_kept(reply.headers),
+        encoding="asset",
+        bytes=asset.size,
+        asset=asset,
+        notes=() if reply.delimited else (CUT_UNSEEN,),
+        **about,
+    )
 
 
 def call_result(reply: HttpReply, operation: HttpOperation, **about: Any) -> CallResult:

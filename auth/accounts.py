@@ -10,8 +10,11 @@ from difflib import get_close_matches
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.errors import AuthError
+from auth.host_key_lines import checked_lines, policy_of
 from auth.secret import MULTI_LINE_FIELDS, SHORT, SecretError, check_secret
 from auth.vault import Vault
+from definitions.auth import SftpAuth
+from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
 from storage.accounts import (
     DISCONNECTED,
@@ -27,6 +30,7 @@ from storage.accounts import (
 from storage.database import Database
 from storage.definitions import DefinitionStore
 from storage.errors import NotFound
+from storage.host_keys import replace_lines
 from storage.tokens import TokenRow, lock_tokens_of, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
 from storage.waiters import wake_for_account
@@ -49,12 +53,18 @@ class Accounts:
         self._definitions = definitions
 
     async def create(
-        self, name: str, integration: str, parameters: Mapping[str, str], secrets: Mapping[str, str]
+        self,
+        name: str,
+        integration: str,
+        parameters: Mapping[str, str],
+        secrets: Mapping[str, str],
+        host_keys: Sequence[str] = (),
+        confirmed_by: str = "whoever created the account",
     ) -> Account:
-        """Create an account with its parameter values and secrets.
+        """Create an account with its parameter values and secrets; of an SFTP server, with the keys that are its own.
 
         Raises:
-            AccountError, SecretError: something is missing, unknown or unfit.
+            AccountError, SecretError, HostKeyError: something is missing, unknown or unfit.
             NotFound: there is no such integration. AlreadyExists: the name is taken.
         """
         if not _NAME.fullmatch(name):
@@ -66,7 +76,9 @@ class Accounts:
             _check_secrets(model, secrets)
             shared = await stored_fields(connection, INTEGRATION_SECRETS, integration)
             _check_complete(model, {*secrets, *shared})
+            trusted = _checked_host_keys(model, host_keys)
             await insert_account(connection, account_id, name, integration, values, connected=not model.by_consent)
+            await replace_lines(connection, account_id, (), trusted, who=confirmed_by, why="the account was created")
             await self._save(connection, ACCOUNT_SECRETS, account_id, 1, secrets)
             return await account_named(connection, name)
 
@@ -204,6 +216,20 @@ def checked_parameters(integration: Integration, given: Mapping[str, str]) -> di
     return values
 
 
+def _checked_host_keys(integration: Integration, given: Sequence[str]) -> Sequence[str]:
+    auth = integration.auth
+    if not isinstance(auth, SftpAuth) or auth.host_key is HostKeyPolicy.INSECURE:
+        if given:
+            policy_of(integration)  # says why there is no place for any
+        return ()
+    if not given:
+        raise AccountError(
+            f"integration {integration.key!r} asks for the keys of the account's server (auth.host_key: "
+            f"{auth.host_key}): --host-key 'ssh-ed25519 AAAA…', --host-key SHA256:…, or --host-key @FILE"
+        )
+    return checked_lines(auth.host_key, given)
+
+
 def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None:
     known, tls = integration.secret_fields(), integration.tls
     pem = tls.secret_names() if tls else frozenset()
@@ -221,6 +247,11 @@ def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None
 
 
 def _check_complete(integration: Integration, given: set[str]) -> None:
+    if isinstance(integration.auth, SftpAuth) and not given & {"password", "private_key"}:
+        raise AccountError(
+            f"integration {integration.key!r} needs a password or a private key: --secret password=env:VARIABLE or "
+            "--secret private_key=file:PATH"
+        )
     missing = _missing(integration, given)
     if missing:
         options = " ".join(f"--secret {field}=env:VARIABLE" for field in missing)

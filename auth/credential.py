@@ -1,6 +1,6 @@
 """What an adapter in a profile stands for at the moment a step runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auth.secret import Secret
@@ -17,6 +17,8 @@ class OpenAccount:
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The account's, and the integration's defaults for the others."""
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    host_keys: Sequence[str] = ()
+    """Of an SFTP server: what people confirmed (`auth.host_keys`)."""
 
     def texts(self) -> dict[str, str]:
         """Parameters and revealed secrets, for rendering templates; never to be kept."""
@@ -41,6 +43,9 @@ class Credential:
     """0 for schemes without a token that is renewed."""
     expires_at: float | None = None
     """Epoch seconds by the database's clock."""
+    host_keys: Sequence[str] = ()
+    cause: str | None = None
+    """Why the account counts as dead, for a credential that is given out nevertheless."""
 
     @property
     def version(self) -> tuple[int, int]:

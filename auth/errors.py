@@ -54,6 +54,12 @@ class NoSubject(CredentialError):
     code = "no_subject"
 
 
+class Unfit(CredentialError):
+    """The adapter leads to a service that speaks another protocol than the operation."""
+
+    code = "unfit"
+
+
 class NeedsReconnect(CredentialError):
     """The provider ended this account's grant: only a person can bring it back."""
 

@@ -24,22 +24,29 @@ from auth.errors import (
 from auth.refresh import Refresher, TokenState
 from auth.refresh_plan import TRAVEL, Ahead
 from auth.secret import Secret
+from auth.standing import died, well_again
+from auth.token_error import ErrorClass
 from auth.vault import UnreadableRecord, Vault
-from definitions.auth import BasicAuth
+from definitions.auth import BasicAuth, SftpAuth
 from definitions.integration import Integration
 from definitions.profile import Profile
 from definitions.refs import CredentialRef
 from net.redaction import LIVE_SECRETS
-from storage.accounts import DISCONNECTED, account_by_id, account_named
+from storage.accounts import DISCONNECTED, NEEDS_RECONNECT, account_by_id, account_named
 from storage.bindings import account_of_subject, hold_subject
 from storage.database import Database
 from storage.definitions import DefinitionStore
 from storage.errors import DatabaseUnavailable, NotFound, UnreadableDefinition
+from storage.host_keys import trusted_lines
+from storage.tokens import end_token, lock_token, revive_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS
 from storage.waiters import Waiter, put_waiter
 
 SECONDS_KEPT = 5.0
 MAX_KEPT = 1024
+
+REFUSED = "credential_refused"
+"""Cause of an account whose SFTP server does not take its secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,7 @@ class CredentialResolver:
         Raises:
             CredentialError: there is none any more.
         """
-        for ref in [ref for ref, kept in self._kept.items() if kept.credential.account_id == credential.account_id]:
-            del self._kept[ref]
+        self._forget(credential.account_id)
         opened = await self._opened(credential.account)
         return (await self._credential(opened, rejected_version=credential.token_version))[0]
 
@@ -136,6 +142,29 @@ class CredentialResolver:
                     await put_waiter(connection, waiter, opened.account.id)
         return dead
 
+    async def note_dead(self, credential: Credential, cause: str, told: NeedsReconnect) -> None:
+        """Only a person can help an account whose SFTP server was asked, unless it was changed since it was read."""
+        self._forget(credential.account_id)
+        opened = await self._opened(credential.account)
+        async with self._database.write() as connection:
+            row = await lock_token(connection, credential.account_id)
+            account = await account_by_id(connection, credential.account_id)
+            if row is None or account is None or account.version != credential.account_version:
+                return
+            await end_token(connection, account.id, f"{ErrorClass.PERMANENT_GRANT}:{cause}")
+            await died(connection, opened, cause, told, row.now)
+
+    async def note_well(self, credential: Credential) -> None:
+        """An account that was said to be dead works after all: whoever waits for it is woken."""
+        async with self._database.write() as connection:
+            row = await lock_token(connection, credential.account_id)
+            account = await account_by_id(connection, credential.account_id)
+            if row is None or account is None or account.version != credential.account_version:
+                return
+            await revive_token(connection, account.id)
+            await well_again(connection, account.id, row.now)
+        self._forget(credential.account_id)
+
     async def revive(self, account_id: str, version: int) -> None:
         """Get a token newer than this version for an account that runs wait for, and wake them.
 
@@ -154,6 +183,10 @@ class CredentialResolver:
     async def open(self, name: str) -> OpenAccount:
         """An account with its integration and secrets, whatever its state. Raises CredentialError."""
         return await self._opened(name)
+
+    def _forget(self, account_id: str) -> None:
+        for ref in [ref for ref, kept in self._kept.items() if kept.credential.account_id == account_id]:
+            del self._kept[ref]
 
     def _keep(self, ref: CredentialRef, kept: _Kept) -> None:
         self._kept[ref] = kept
@@ -211,7 +244,10 @@ class CredentialResolver:
         parameters = integration.parameter_values(account.parameters)
         if unfit := integration.unfit_parameters(parameters):
             raise _unfit(account.name, integration.key, unfit)
-        return OpenAccount(account, integration, parameters, {**shared, **own})
+        keys: Sequence[str] = ()
+        if isinstance(integration.auth, SftpAuth):
+            keys = [each.line for each in await trusted_lines(connection, account.id)]
+        return OpenAccount(account, integration, parameters, {**shared, **own}, keys)
 
     async def _credential(
         self, opened: OpenAccount, rejected_version: int | None = None, *, anew: bool = False
@@ -220,6 +256,8 @@ class CredentialResolver:
         account, integration = opened.account, opened.integration
         if account.state == DISCONNECTED:
             raise _disconnected(opened)
+        if isinstance(integration.auth, SftpAuth) and account.cause == REFUSED and not anew:
+            raise server_refuses(account.name)
         if not integration.auth.renews:
             values = {**opened.secrets, **_credentials(opened)}
             return _made(opened, opened.parameters, values), SECONDS_KEPT
@@ -254,6 +292,8 @@ def _made(
         account_version=opened.account.version,
         token_version=state.version if state else 0,
         expires_at=state.expires_at if state else None,
+        host_keys=opened.host_keys,
+        cause=opened.account.cause if opened.account.state == NEEDS_RECONNECT else None,
     )
 
 
@@ -284,6 +324,16 @@ def _watch_for(integration: Integration, secrets: Mapping[str, Secret]) -> None:
     for name, secret in secrets.items():
         if name not in fields or not fields[name].identifier:
             LIVE_SECRETS.add(secret.reveal())
+
+
+def server_refuses(account: str) -> NeedsReconnect:
+    """What an account is dead of whose secrets its SFTP server does not take: trying again could lock it."""
+    return NeedsReconnect(
+        f"the server refuses the secrets of account {account!r}",
+        action=f"save the ones that it takes: tieline accounts set-secrets {account}; if these are right after all, "
+        f"tieline accounts test {account}",
+        account=account,
+    )
 
 
 def _disconnected(opened: OpenAccount) -> NeedsReconnect:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.arguments import parameters
+from cli.arguments import parameters, text_content
 from cli.connect import connect, disconnect
 from cli.errors import CliError, Status
+from cli.host_keys import HostKeyOption, host_keys, keys_for_new_account, trust_host_key, user
 from cli.output import Output, OutputOption, Printer, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
 from cli.session import with_stores
@@ -33,6 +34,8 @@ def register(app: typer.Typer) -> None:
     group.command("set-secrets")(set_secrets)
     group.command("connect")(connect)
     group.command("disconnect")(disconnect)
+    group.command("host-keys")(host_keys)
+    group.command("trust-host-key")(trust_host_key)
     group.command("delete")(delete)
     app.add_typer(group, name="accounts")
 
@@ -44,25 +47,29 @@ def create(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the integration, not secret.")
     ] = None,
     secret: SecretsOption = None,
+    host_key: HostKeyOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create an account."""
     values = parameters("--param", param or [])
+    given = [text_content("--host-key", each) for each in host_key or []]
 
-    async def check(stores: "Stores") -> "tuple[Integration, list[str]]":
+    async def check(stores: "Stores") -> "tuple[Integration, list[str], list[str]]":
         """Everything but the secrets first: nobody likes to be asked for them in vain."""
         from auth.accounts import checked_parameters
 
         model = await stores.definitions.integration(integration)
         checked_parameters(model, values)
         await _refuse_taken(stores, name)
-        return model, list(await stores.accounts.missing_secrets(model, ()))
+        keys = await keys_for_new_account(stores, model, values, given)
+        return model, list(await stores.accounts.missing_secrets(model, ())), keys
 
-    model, needed = with_stores(check)
+    model, needed, keys = with_stores(check)
     owner = f"integration {integration!r}"
     secrets = read_secrets(secret, model.secret_fields(), owner)
     secrets |= ask_for([field for field in needed if field not in secrets], owner)
-    account = with_stores(lambda stores: stores.accounts.create(name, integration, values, secrets))
+    confirmed_by = user() if keys else ""
+    account = with_stores(lambda stores: stores.accounts.create(name, integration, values, secrets, keys, confirmed_by))
     printer = Printer(output)
     if printer.json:
         printer.document(_as_json(account))
@@ -70,7 +77,7 @@ def create(
     printer.line(f"account {name}: created for integration {integration}")
     if model.by_consent:
         note(f"Next, consent at the provider: tieline accounts connect {name}")
-    elif model.test:
+    elif model.test or model.auth.type == "sftp":
         note(f"Does it work? tieline accounts test {name}")
 
 
@@ -96,6 +103,9 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
         names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
         token = await stores.accounts.token_of(account)
         told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
+        auth = (await stores.definitions.integration(account.integration)).auth
+        if auth.type == "sftp":
+            told |= {"host_key": auth.host_key.value, "trusted_host_keys": len(await stores.host_keys.of(name))}
         return {**told, **(token_times(token) if token else {})}
 
     shown = with_stores(look)
@@ -107,7 +117,7 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
 
 
 def try_account(name: NameArgument, output: OutputOption = Output.TABLE) -> int:
-    """Make the integration's declared test call with this account, and say what to do when it fails."""
+    """Make the integration's test call, or log in to the SFTP server, and say what to do when that fails."""
 
     async def try_it(stores: "Stores") -> "Outcome":
         from runtime.account_test import try_account

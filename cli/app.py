@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import accounts, call, definitions, keys, notify, profiles, runs, server, tokens
+from cli import accounts, assets, call, definitions, keys, notify, profiles, runs, server, sftp, tokens
 from cli.errors import Complaint, Status, debug_trace, explain
 from cli.output import complain
 from cli.streams import prepare
@@ -30,7 +30,7 @@ def build() -> typer.Typer:
         pretty_exceptions_show_locals=False,
     )
     app.callback(invoke_without_command=True)(_root)
-    for module in (server, definitions, accounts, profiles, call, runs, tokens, notify, keys):
+    for module in (server, definitions, accounts, profiles, call, sftp, assets, runs, tokens, notify, keys):
         module.register(app)
     return app
 

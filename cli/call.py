@@ -1,19 +1,22 @@
 """`tieline call`: one operation as a durable run."""
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.answer import print_result
 from cli.errors import CliError
-from cli.operation import BodyOptions, build_operation
+from cli.files import counted, write_to, write_whole
+from cli.operation import BodyOptions, build_operation, with_asset
 from cli.output import Output, OutputOption, Printer, note
-from cli.session import Session, with_runs
-from cli.waiting import WaitOption, wait_for
+from cli.progress import progress
+from cli.session import Session
+from cli.started import check_waiting, run_and_print, start
+from cli.waiting import WaitOption
 
 if TYPE_CHECKING:
-    from definitions.operation import HttpOperation
-    from definitions.refs import CredentialRef
+    from definitions.asset import Asset
     from definitions.run import RunResult
     from runtime.runs import Started
 
@@ -45,7 +48,13 @@ def call(
     file: Annotated[list[str] | None, typer.Option(metavar="NAME=@PATH", help="A file of a multipart body.")] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="A text, XML or SOAP body.")] = None,
     body: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="A body of bytes as they are.")] = None,
-    media_type: Annotated[str | None, typer.Option(metavar="TYPE", help="Of --text or --body.")] = None,
+    asset: Annotated[str | None, typer.Option(metavar="SHA256", help="A body that is an asset, streamed.")] = None,
+    sftp: Annotated[
+        str | None, typer.Option(metavar="ADAPTER:PATH", help="A body that is a file of an SFTP server, streamed.")
+    ] = None,
+    media_type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Of --text, --body, --asset or --sftp.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="A second call with the same key finds the first one's run.")] = None,
     extract: Annotated[str | None, typer.Option(metavar="JMESPATH", help="The part of the answer to keep.")] = None,
     success: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="2xx, 404 or 200-204.")] = None,
@@ -55,7 +64,25 @@ def call(
         bool | None, typer.Option("--idempotent/--not-idempotent", help="Whether it may be sent twice.")
     ] = None,
     on_failure: Annotated[str | None, typer.Option(metavar="fail|park", help="On a final error.")] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=1, help="Largest answer.", show_default="1048576")] = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Keep the answer as an asset, and write it there; - is stdout.")
+    ] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(metavar="auto|value|asset", help="auto: an asset where it is too large.", show_default="auto"),
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Largest answer that is a value.", show_default="1048576")
+    ] = None,
+    max_asset_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Largest answer that is an asset.", show_default="1073741824")
+    ] = None,
+    stall_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="A streamed body may stand still so long.", show_default="60s")
+    ] = None,
+    transfer_timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="And take so long in all.", show_default="1h")
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the run's id at once.")] = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
@@ -63,56 +90,64 @@ def call(
     """Call somebody else's API through an adapter; retried while that is safe, never sent twice when it is not."""
     from definitions.refs import CredentialRef
 
-    if no_wait and wait is not None:
-        raise CliError("--no-wait and --wait exclude each other")
+    check_waiting(no_wait=no_wait, wait=wait)
+    printer = Printer(output)
+    _check_saving(save, answer, printer, no_wait=no_wait)
     operation = build_operation(
         method,
         path,
         query or [],
         header or [],
-        BodyOptions(json, tuple(form or ()), tuple(file or ()), text, body, media_type),
+        BodyOptions(json, tuple(form or ()), tuple(file or ()), text, body, media_type, asset, sftp),
         extract=extract,
         success=success,
         timeout=timeout,
         give_up_after=give_up_after,
         idempotent=idempotent,
         on_failure=on_failure,
+        answer=answer if save is None else "asset",
         max_bytes=max_bytes,
+        max_asset_bytes=max_asset_bytes,
+        stall_after=stall_after,
+        transfer_timeout=transfer_timeout,
     )
     credential = CredentialRef(adapter=adapter, profile=profile, subject=subject)
-    printer = Printer(output)
 
-    async def go(session: Session) -> "tuple[Started, RunResult | None]":
-        started = await _start(session, operation, credential, key)
-        if no_wait:
-            return started, None
-        note(_told(started))
-        return started, await wait_for(session.runs, started.id, wait)
+    async def begin(session: Session) -> "Started":
+        wanted = operation if asset is None else with_asset(operation, await _find(session, asset))
+        return await start(session, wanted, credential, key)
 
-    started, result = with_runs(go)
-    if result is None:
-        _print_started(printer, started)
-    else:
-        print_result(printer, started.id, result, duplicate=started.duplicate)
+    async def finish(session: Session, result: "RunResult") -> None:
+        if save is not None:
+            await _save(session, result, save)
+
+    run_and_print(printer, begin, no_wait=no_wait, wait=wait, finish=finish, saved=save)
 
 
-async def _start(
-    session: Session, operation: "HttpOperation", credential: "CredentialRef", key: str | None
-) -> "Started":
-    from runtime.binding import bound_integration
-
-    integration = await bound_integration(session.stores, credential)
-    return await session.runs.start(operation, credential, integration, key=key)
-
-
-def _told(started: "Started") -> str:
-    found = " (found by its key; not started again)" if started.duplicate else ""
-    return f"{started.id}  {started.summary}{found}"
-
-
-def _print_started(printer: Printer, started: "Started") -> None:
-    if printer.json:
-        printer.document({"run": started.id, "duplicate": started.duplicate})
+def _check_saving(save: str | None, answer: str | None, printer: Printer, *, no_wait: bool) -> None:
+    if save is None:
         return
-    printer.line(started.id)
-    note(f"{started.summary}: started; its answer: tieline runs result {started.id}")
+    if no_wait:
+        raise CliError("--save waits for the answer: leave --no-wait out, or fetch it later with tieline assets get")
+    if answer not in (None, "asset"):
+        raise CliError("--save keeps the answer as an asset: leave --answer out")
+    if save == "-" and printer.json:
+        raise CliError("--output json and the answer cannot both go to standard output: name a file")
+
+
+async def _find(session: Session, sha256: str) -> "Asset":
+    assets = session.stores.assets
+    return (await assets.info(await assets.resolve(sha256))).asset()
+
+
+async def _save(session: Session, result: "RunResult", file: str) -> None:
+    asset = result.call.asset if result.call else None
+    if asset is None:
+        note(f"there is no body to be written to {file}")
+        return
+    with progress(asset.name, asset.size) as advance:
+        chunks = counted(session.stores.assets.read(asset), advance)
+        if file == "-":
+            await write_to(sys.stdout.buffer, chunks)
+        else:
+            await write_whole(Path(file), chunks, replace=True)

@@ -16,7 +16,11 @@ from cli.arguments import (
 from cli.errors import CliError
 
 if TYPE_CHECKING:
+    from definitions.asset import Asset
     from definitions.operation import HttpOperation
+
+_NO_ASSET = {"sha256": "0" * 64, "size": 0}
+"""In place of the one that is not looked up yet."""
 
 _OPTIONS = {
     "method": "METHOD",
@@ -26,8 +30,12 @@ _OPTIONS = {
     "body": "body",
     "success": "--success",
     "extract": "--extract",
+    "answer": "--answer",
     "max_bytes": "--max-bytes",
+    "max_asset_bytes": "--max-asset-bytes",
     "timeout": "--timeout",
+    "stall_after": "--stall-after",
+    "transfer_timeout": "--transfer-timeout",
     "give_up_after": "--give-up-after",
     "on_failure": "--on-failure",
 }
@@ -43,6 +51,8 @@ class BodyOptions:
     text: str | None = None
     body: str | None = None
     media_type: str | None = None
+    asset: str | None = None
+    sftp: str | None = None
 
 
 def build_operation(
@@ -74,8 +84,8 @@ def build_operation(
 
 def _body(options: BodyOptions) -> dict[str, Any] | None:
     kind = _kind(options)
-    if options.media_type is not None and kind not in ("--text", "--body"):
-        raise CliError("--media-type belongs to --text or --body; other bodies have their own")
+    if options.media_type is not None and kind not in ("--text", "--body", "--asset", "--sftp"):
+        raise CliError("--media-type belongs to --text, --body, --asset or --sftp; other bodies have their own")
     media_type = {} if options.media_type is None else {"media_type": options.media_type}
     match kind:
         case "--json":
@@ -84,6 +94,10 @@ def _body(options: BodyOptions) -> dict[str, Any] | None:
             return {"type": "text", "text": text_content("--text", options.text or ""), **media_type}
         case "--body":
             return {"type": "raw", "content": _base64(content("--body", options.body or "")), **media_type}
+        case "--asset":
+            return {"type": "asset", "asset": _NO_ASSET, **media_type}
+        case "--sftp":
+            return {"type": "sftp", **_remote(options.sftp or ""), **media_type}
         case "--form/--file":
             return _form(options)
         case _:
@@ -95,6 +109,8 @@ def _kind(options: BodyOptions) -> str | None:
         "--json": options.json is not None,
         "--text": options.text is not None,
         "--body": options.body is not None,
+        "--asset": options.asset is not None,
+        "--sftp": options.sftp is not None,
         "--form/--file": bool(options.form or options.file),
     }
     kinds = [kind for kind, is_given in given.items() if is_given]
@@ -109,6 +125,21 @@ def _form(options: BodyOptions) -> dict[str, Any]:
         return {"type": "form", "fields": fields}
     refuse_two_of_stdin(options.file)
     return {"type": "multipart", "fields": fields, "files": [file_part(item) for item in options.file]}
+
+
+def _remote(text: str) -> dict[str, str]:
+    adapter, colon, path = text.partition(":")
+    if not colon:
+        raise CliError("--sftp: expected ADAPTER:PATH, such as bank:outbox/orders.csv")
+    return {"adapter": adapter, "path": path}
+
+
+def with_asset(operation: "HttpOperation", asset: "Asset") -> "HttpOperation":
+    """The operation whose body is this asset."""
+    from definitions.operation import AssetBody
+
+    assert isinstance(operation.body, AssetBody), "it was built with --asset"
+    return operation.model_copy(update={"body": operation.body.model_copy(update={"asset": asset})})
 
 
 def _base64(data: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """`tieline runs`: what ran, what waits, and what somebody decides about it."""
 
-import getpass
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from cli.answer import print_result
 from cli.arguments import json_value, moment
 from cli.errors import CliError
+from cli.host_keys import user
 from cli.output import Output, OutputOption, Printer, ago, at_terminal
 from cli.session import Session, with_runs
 from cli.waiting import WaitOption, hints, wait_for
@@ -17,9 +17,10 @@ from cli.waiting import WaitOption, hints, wait_for
 if TYPE_CHECKING:
     from definitions.run import Decision, RunResult, Waiting
     from runtime.history import Step
-    from runtime.runs import RunFilter, RunSummary
+    from runtime.run_filter import RunFilter
+    from runtime.runs import RunSummary
 
-ACTIONS = ("retry", "skip", "fail")
+ACTIONS = ("retry", "skip", "fail", "trust")
 
 SHORT = len("run-") + 12
 
@@ -112,7 +113,11 @@ def result(run: RunArgument, wait: WaitOption = None, output: OutputOption = Out
 def decide(
     run: RunArgument,
     action: Annotated[
-        str, typer.Argument(metavar="retry|skip|fail", help="Send again, end with a value, or end failed.")
+        str,
+        typer.Argument(
+            metavar="retry|skip|fail|trust",
+            help="Send again, end with a value, or end failed; trust: take the server's new host key for its own.",
+        ),
     ],
     why: Annotated[str, typer.Option(help="Stands in the run's history.")],
     who: Annotated[str | None, typer.Option(help="Who decides.", show_default="the user of this machine")] = None,
@@ -202,16 +207,9 @@ def _decision(action: str, who: str | None, why: str, value: str | None) -> "Dec
         raise CliError(f"--value belongs to skip: {action} returns no value")
     answer = None if value is None else json_value("--value", value)
     try:
-        return Decision.model_validate({"action": action, "who": who or _user(), "why": why, "value": answer})
+        return Decision.model_validate({"action": action, "who": who or user(), "why": why, "value": answer})
     except ValidationError as error:
         raise validation_fault(error, {"who": "--who", "why": "--why", "value": "--value"}) from None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user need not have a name
-        raise CliError("this machine has no name for the user: say who decides with --who") from None
 
 
 def _filter(
@@ -225,7 +223,7 @@ def _filter(
     now: datetime,
 ) -> "RunFilter":
     from auth.errors import suggestion
-    from runtime.runs import STATES, RunFilter
+    from runtime.run_filter import STATES, RunFilter
 
     wanted = state.replace(" ", "_").replace("-", "_").lower() if state else None
     if wanted is not None and wanted not in STATES:

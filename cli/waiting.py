@@ -14,8 +14,7 @@ from cli.errors import CliError, Status
 from cli.output import console, note, printable
 
 if TYPE_CHECKING:
-    from rich.status import Status as Spinner
-
+    from cli.run_bar import RunBar
     from definitions.run import RunResult
     from runtime.history import Step
     from runtime.runs import Runs, RunSummary
@@ -29,6 +28,7 @@ TAKEN_UP_WITHIN = timedelta(seconds=2)
 """A worker that has room takes work up within milliseconds."""
 
 DECIDE = "tieline runs decide {id} retry|skip|fail --why TEXT"
+DECIDE_ABOUT_KEY = "tieline runs decide {id} trust|retry|skip|fail --why TEXT"
 
 
 async def wait_for(runs: "Runs", run_id: str, limit: float | None) -> "RunResult":
@@ -69,29 +69,30 @@ def _not_ended(run_id: str, limit: float | None, latest: str) -> CliError:
 
 
 class _Progress:
-    """A line that changes on a terminal; elsewhere, a line for each change that somebody must know."""
+    """A line that changes on a terminal, with a bar while a file is moved; elsewhere, a line for each change that
+    somebody must know."""
 
-    def __init__(self, run_id: str, spinner: "Spinner | None") -> None:
-        self._run_id = run_id
-        self._spinner = spinner
+    def __init__(self, bar: "RunBar | None") -> None:
+        self._bar = bar
         self._told: set[str] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def shown(cls, run_id: str) -> "AsyncIterator[_Progress]":
         if not sys.stderr.isatty():
-            yield cls(run_id, None)
+            yield cls(None)
             return
-        with console(sys.stderr).status(f"{run_id} is running") as spinner:
-            yield cls(run_id, spinner)
+        from cli.run_bar import RunBar
+
+        with RunBar(f"{run_id} is running") as bar:
+            yield cls(bar)
 
     def tell(self, run: "RunSummary", steps: "Sequence[Step]", because: Sequence[str]) -> None:
-        from rich.text import Text
-
         latest = steps[-1].what if steps else "queued"
-        if self._spinner is not None:
-            # As Text, because a plain string would be read as markup.
-            self._spinner.update(Text(printable(f"{run.summary}: {run.state.replace('_', ' ')} ({latest})")))
+        if self._bar is not None:
+            moved = steps[-1].moved if steps else None
+            doing = "" if moved else f": {run.state.replace('_', ' ')} ({latest})"
+            self._bar.show(f"{run.summary}{doing}", moved)
         for line in because:
             self._once(line)
 
@@ -99,7 +100,7 @@ class _Progress:
         if line in self._told:
             return
         self._told.add(line)
-        target = self._spinner.console if self._spinner is not None else console(sys.stderr)
+        target = self._bar.console if self._bar is not None else console(sys.stderr)
         target.print(printable(line), style="yellow")
 
 
@@ -114,7 +115,8 @@ async def hints(runs: "Runs", run: "RunSummary", steps: "Sequence[Step]") -> lis
         case "waiting_to_retry":
             told = [f"it will be sent again by itself{why}"]
         case "waiting_for_decision":
-            told = [f"run {run.id} waits for a decision{why}", who, DECIDE.format(id=run.id)]
+            verbs = DECIDE_ABOUT_KEY if because and because.host_key else DECIDE
+            told = [f"run {run.id} waits for a decision{why}", who, verbs.format(id=run.id)]
         case "waiting_for_reconnect":
             told = [f"run {run.id} waits for its account, and goes on by itself when that works{why}", who]
         case "failed":

@@ -8,12 +8,14 @@ from enum import StrEnum
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, EncodedBytes, EncoderProtocol, Field, JsonValue, field_validator
+from pydantic import AfterValidator, EncodedBytes, EncoderProtocol, Field, JsonValue, field_validator, model_validator
 from pydantic_core import to_json
 
-from definitions.base import Duration, Model
+from definitions.asset import Asset
+from definitions.base import KEY_PATTERN, Duration, Model
 from definitions.failure_policy import FailurePolicy
 from definitions.fields import Expression, MediaType, Pairs, Statuses, check_media_type
+from definitions.sftp import RemotePath
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 """The methods of RFC 9110 §9.3 and RFC 5789. CONNECT opens a tunnel for a proxy and carries no operation."""
@@ -23,6 +25,8 @@ REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELET
 
 DEFAULT_MAX_BYTES = 1024 * 1024
 HARD_MAX_BYTES = 16 * 1024 * 1024
+DEFAULT_MAX_ASSET_BYTES = 1024**3
+HARD_MAX_ASSET_BYTES = 100 * 1024**3
 
 
 MAX_DEPTH = 64
@@ -101,12 +105,24 @@ def _check_text_type(text: str) -> str:
 
 
 class FilePart(Model):
-    """One file of a multipart body; `content` is base64 in JSON and YAML."""
+    """One file of a multipart body: `content`, which is base64 in JSON and YAML, or an asset."""
 
     name: str
     filename: str
-    content: Content
-    media_type: MediaType = "application/octet-stream"
+    content: Content | None = None
+    asset: Asset | None = None
+    media_type: MediaType | None = Field(default=None, description="Else the asset's, or application/octet-stream")
+
+    @model_validator(mode="after")
+    def _one_content(self) -> "FilePart":
+        if (self.content is None) == (self.asset is None):
+            raise ValueError("a file has content or an asset, one of them")
+        return self
+
+    @property
+    def told_type(self) -> str:
+        """What the part says of itself."""
+        return self.media_type or (self.asset.media_type if self.asset else "application/octet-stream")
 
 
 class MultipartBody(Model):
@@ -133,7 +149,26 @@ class RawBody(Model):
     media_type: MediaType = "application/octet-stream"
 
 
-Body = Annotated[JsonBody | FormBody | MultipartBody | TextBody | RawBody, Field(discriminator="type")]
+class AssetBody(Model):
+    """A file that Tieline keeps, streamed."""
+
+    type: Literal["asset"] = "asset"
+    asset: Asset
+    media_type: MediaType | None = Field(default=None, description="Else the asset's own")
+
+
+class SftpBody(Model):
+    """A file on an SFTP server, streamed; the adapter is one of the call's profile, and of its subject."""
+
+    type: Literal["sftp"] = "sftp"
+    adapter: str = Field(pattern=KEY_PATTERN)
+    path: RemotePath
+    media_type: MediaType = "application/octet-stream"
+
+
+Body = Annotated[
+    JsonBody | FormBody | MultipartBody | TextBody | RawBody | AssetBody | SftpBody, Field(discriminator="type")
+]
 
 
 def status_matches(status: int, patterns: Sequence[str]) -> bool:
@@ -157,8 +192,22 @@ class HttpOperation(Model):
     body: Body | None = None
     success: Statuses = ("2xx",)
     extract: Expression | None = Field(default=None, description="JMESPath; the result's body is what it finds")
+    answer: Literal["auto", "value", "asset"] = Field(
+        default="auto",
+        description="What a successful answer's body becomes. auto: a value, or an asset where it is larger than "
+        "max_bytes; with extract always a value. value: a value, or an error. asset: an asset",
+    )
     max_bytes: int = Field(default=DEFAULT_MAX_BYTES, gt=0, le=HARD_MAX_BYTES, description="Decoded body, in bytes")
+    max_asset_bytes: int = Field(
+        default=DEFAULT_MAX_ASSET_BYTES, gt=0, le=HARD_MAX_ASSET_BYTES, description="The same, of an asset"
+    )
     timeout: Duration = Field(default=timedelta(seconds=30), description="Connecting, sending and reading together")
+    stall_after: Duration = Field(
+        default=timedelta(seconds=60), description="A body that is streamed may stand still so long, beyond timeout"
+    )
+    transfer_timeout: Duration = Field(
+        default=timedelta(hours=1), description="A body that is streamed may take so long in all, instead of timeout"
+    )
     idempotent: bool | None = Field(default=None, description="Overrides what the method says about repeating")
     on_failure: FailurePolicy = FailurePolicy.FAIL
     give_up_after: Duration = Field(default=timedelta(hours=24), description="All attempts and waits together")
@@ -168,6 +217,32 @@ class HttpOperation(Model):
     @classmethod
     def _upper_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_a_value_to_extract_from(self) -> "HttpOperation":
+        if self.extract is not None and self.answer == "asset":
+            raise ValueError("extract needs the answer as a value: leave out answer: asset, or extract")
+        return self
+
+    @property
+    def may_become_asset(self) -> bool:
+        """Whether the answer may."""
+        return self.answer != "value" and self.extract is None
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """What its body is made of."""
+        match self.body:
+            case AssetBody(asset=asset):
+                return (asset,)
+            case MultipartBody(files=files):
+                return tuple(file.asset for file in files if file.asset is not None)
+        return ()
+
+    @property
+    def streams(self) -> bool:
+        """Whether a body may take as long as `transfer_timeout`."""
+        return self.may_become_asset or isinstance(self.body, SftpBody) or bool(self.assets)
 
 
 class Delivery(StrEnum):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
+from definitions.asset import Asset
 from definitions.base import Model
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
@@ -56,6 +57,9 @@ class SftpCall(BaseCall):
         return self._told(verb_of(self.operation), target_of(self.operation))
 
 
+AnyOperation = HttpOperation | SftpOperation
+
+
 def _kind(value: Any) -> str:
     """HTTP is what an operation is that does not say."""
     if isinstance(value, BaseCall):
@@ -80,8 +84,9 @@ class CallResult(Model):
     status: int
     headers: dict[str, str] = {}
     body: JsonValue = None
-    encoding: Literal["json", "text", "base64", "none"] = "none"
+    encoding: Literal["json", "text", "base64", "none", "asset"] = "none"
     bytes: int = Field(default=0, description="Decoded size of the body")
+    asset: Asset | None = Field(default=None, description="The body, byte for byte, where it became an asset")
     account: str
     token_version: int = 0
     attempt: int = 1
@@ -163,10 +168,12 @@ class RunResult(Model):
 
     @property
     def value(self) -> JsonValue:
-        """The answer's body, what a transfer tells, or what the operator put in their place."""
-        if self.sftp is not None:
-            told: JsonValue = self.sftp.model_dump(mode="json")
-            return told
+        """The answer's body or the asset that it became, what a transfer tells, or what the operator put in their
+        place."""
+        told = self.sftp or (self.call.asset if self.call else None)
+        if told is not None:
+            shown: JsonValue = told.model_dump(mode="json")
+            return shown
         return self.call.body if self.call else self.decision.value if self.decision else None
 
 

@@ -6,7 +6,7 @@ relative to the account's root folder and never lead out of it.
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
 
@@ -211,6 +211,12 @@ SftpOperation = Annotated[
     SftpUpload | SftpDownload | SftpList | SftpStat | SftpExists | SftpMkdir | SftpMove | SftpDelete | SftpCopy,
     Field(discriminator="type"),
 ]
+
+
+MODELS: dict[str, type[Model]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(SftpOperation)[0])
+}
+"""The operations by their `type`."""
 
 
 class Entry(Model):

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -26,6 +27,7 @@ SHARED = frozenset(
         *("data_dir", "database_url", "key_file", "keys"),
         *("temporal_address", "temporal_namespace", "task_queue"),
         *("egress_allow", "proxy"),
+        "asset_retention",
     }
 )
 """What makes processes one installation."""
@@ -69,6 +71,8 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.default
     if field.default_factory is not None or value in (None, []):
         return ""
+    if isinstance(value, timedelta):
+        return f"`{value.days}d`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

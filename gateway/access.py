@@ -107,3 +107,10 @@ def _is_local(request: Request, address: str) -> bool:
 
 def _unauthorized(detail: str, action: str, more: str = "") -> Problem:
     return Problem(401, "unauthorized", detail, action, {"WWW-Authenticate": f'Bearer realm="tieline"{more}'})
+
+
+def who_asks(caller: Caller, said: str | None) -> str:
+    """A person is whom the caller says; the token cannot be said otherwise than it is."""
+    if caller.token is None:
+        return said or "somebody at this machine"
+    return f"{said} (token {caller.token})" if said else f"token {caller.token}"

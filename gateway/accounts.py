@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field, SecretStr
 
 from auth.api_tokens import Scope
 from definitions.base import Model
 from definitions.run import Failure
-from gateway.access import GuardedRoute, needs
+from gateway.access import GuardedRoute, needs, who_asks
 from gateway.door import Door, door_of
+from gateway.host_keys import GivenKeys
 from net.redaction import LIVE_SECRETS
 from runtime.account_test import refresh_account, try_account
+from runtime.host_keys import keys_meant
 from runtime.token_times import token_times
 from storage.accounts import Account
 
@@ -31,6 +33,7 @@ class CreateAccount(Model):
     integration: str = Field(description="Key of the integration")
     parameters: dict[str, str] = Field(default_factory=dict)
     secrets: Secrets = Field(default_factory=dict)
+    host_keys: GivenKeys = Field(default=(), description="Of an SFTP server: public keys, or SHA256: fingerprints")
 
 
 class ReplaceSecrets(Model):
@@ -88,10 +91,16 @@ class Refreshed(BaseModel):
 
 
 @router.post("", status_code=201, openapi_extra=MANAGE, name="Create an account")
-async def create(asked: CreateAccount, door: DoorOf) -> AccountShown:
+async def create(asked: CreateAccount, request: Request, door: DoorOf) -> AccountShown:
     """Create an account; everything is checked before anything is stored."""
-    secrets = revealed(asked.secrets)
-    return _shown(await door.stores.accounts.create(asked.name, asked.integration, asked.parameters, secrets))
+    secrets, stores = revealed(asked.secrets), door.stores
+    keys: Sequence[str] = ()
+    if asked.host_keys:
+        integration = await stores.definitions.integration(asked.integration)
+        keys = await keys_meant(stores.settings, integration, asked.parameters, asked.host_keys)
+    who = who_asks(request.state.caller, None)
+    account = await stores.accounts.create(asked.name, asked.integration, asked.parameters, secrets, keys, who)
+    return _shown(account)
 
 
 @router.get("", openapi_extra=MANAGE, name="List accounts")

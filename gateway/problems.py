@@ -12,10 +12,12 @@ from starlette.responses import JSONResponse
 from temporalio.service import RPCError, RPCStatusCode
 
 from auth.api_tokens import ApiTokenError
-from auth.errors import AuthError, CredentialError, NoSubject, Unbound, UnknownAdapter, UnknownProfile
+from auth.errors import AuthError, CredentialError, NoSubject, Unbound, Unfit, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
 from definitions.problems import DefinitionErrors
+from gateway.operations import TAGS
 from net.redaction import LIVE_SECRETS
+from net.sftp_errors import SftpError
 from runtime.codec import UndecodablePayload
 from runtime.payload_store import PayloadUnavailable
 from runtime.runs import (
@@ -28,7 +30,16 @@ from runtime.runs import (
     RunFailed,
     RunNotFound,
 )
-from storage.errors import AlreadyExists, DatabaseUnavailable, NotFound, StorageError
+from storage.errors import (
+    AlreadyExists,
+    AssetDamaged,
+    AssetMissing,
+    AssetStoreUnavailable,
+    AssetTooLarge,
+    DatabaseUnavailable,
+    NotFound,
+    StorageError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -111,7 +122,7 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
-_UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject)
+_UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject, Unfit)
 
 _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
     (KeyConflict, 409, "key_conflict", "use a new key for a new operation"),
@@ -124,8 +135,14 @@ _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str
     (NotFound, 404, "not_found", None),
     (AlreadyExists, 409, "already_exists", None),
     (DatabaseUnavailable, 503, "database_unavailable", "see that the database runs: tieline doctor"),
+    (AssetMissing, 404, "not_found", None),
+    (AssetTooLarge, 413, "too_large", "send less, or raise TIELINE_ASSET_MAX_BYTES"),
+    (AssetDamaged, 500, "asset_damaged", None),
+    (AssetStoreUnavailable, 503, "asset_store_unavailable", "see to the folder or bucket of assets"),
     (StorageError, 422, "invalid_request", None),
+    (Unfit, 422, "unfit", None),
     (_UNBOUND, 422, "unbound", None),
+    (SftpError, 502, "server_unreachable", "see that the server can be reached from here"),
     ((AuthError, SecretError, ApiTokenError), 422, "invalid_request", None),
     (UndecodablePayload, 500, "undecodable", "give every process of the installation the same keys"),
     (PayloadUnavailable, 500, "payload_unavailable", "give every process of the installation the same data folder"),
@@ -135,6 +152,7 @@ HANDLED: tuple[type[Exception], ...] = (
     HTTPException,
     RequestValidationError,
     RunError,
+    SftpError,
     DefinitionErrors,
     StorageError,
     AuthError,
@@ -152,7 +170,7 @@ _CATEGORIES = {404: "not_found", 405: "method_not_allowed"}
 def _invalid(error: RequestValidationError) -> Problem:
     """Places and reasons, never values: what stands in the wrong place may be a secret."""
     faults = [
-        {"place": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        {"place": ".".join(str(part) for part in fault["loc"] if part not in TAGS), "message": str(fault["msg"])}
         for fault in error.errors()
     ]
     detail = "; ".join(f"{fault['place']}: {fault['message']}" for fault in faults)

@@ -11,15 +11,16 @@ from pydantic import BaseModel, Field, JsonValue
 
 from auth.api_tokens import Scope
 from definitions.base import Model
-from definitions.operation import HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure, RunResult, Waiting
-from gateway.access import Caller, GuardedRoute, needs
+from gateway.access import GuardedRoute, needs, who_asks
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
+from gateway.operations import OperationThroughAdapter, plain
 from gateway.problems import Problem
 from runtime.binding import bound_integration
-from runtime.runs import STATES, RunError, RunFailed, RunFilter, RunSummary, Started
+from runtime.run_filter import STATES, RunFilter
+from runtime.runs import RunError, RunFailed, RunSummary, Started
 from storage.errors import NotFound
 
 MAX_WAIT = 60.0
@@ -36,21 +37,10 @@ DoorOf = Annotated[Door, Depends(door_of)]
 RunId = Annotated[str, Path(description="The whole id, as it was given", pattern="^run-[0-9a-f]{32}$")]
 
 
-class OperationOfAdapter(HttpOperation):
-    """One HTTP request through an adapter."""
-
-    adapter: str = Field(min_length=1, description="The adapter, as the profile names it")
-
-    def plain(self) -> HttpOperation:
-        """The operation alone; it was checked as part of this one."""
-        values = {name: getattr(self, name) for name in HttpOperation.model_fields}
-        return HttpOperation.model_construct(**values)
-
-
 class StartRun(Model):
     """What an app asks for."""
 
-    operation: OperationOfAdapter
+    operation: OperationThroughAdapter
     profile: str = Field(default="dev", min_length=1, description="The environment")
     subject: str | None = Field(default=None, description="The app's end user, where accounts are bound per subject")
     key: str | None = Field(
@@ -104,7 +94,9 @@ class History(BaseModel):
 class Decide(Model):
     """An operator's decision about a run that waits; who and why stand in its history."""
 
-    action: Literal["retry", "skip", "fail"]
+    action: Literal["retry", "skip", "fail", "trust"] = Field(
+        description="trust: take the host key that the run waits with for the server's own"
+    )
     why: str = Field(min_length=1, max_length=1800)
     who: str | None = Field(
         default=None, min_length=1, max_length=100, description="The person; the token is noted too"
@@ -198,7 +190,9 @@ async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -
     """Answer the question that a run waits with: send again, end with a value, or end failed."""
     if asked.value is not None and asked.action != "skip":
         raise Problem(422, "invalid_request", f"body.value: belongs to skip; {asked.action} returns no value")
-    decision = Decision(action=asked.action, who=_who(asked, request.state.caller), why=asked.why, value=asked.value)
+    decision = Decision(
+        action=asked.action, who=who_asks(request.state.caller, asked.who), why=asked.why, value=asked.value
+    )
     await door.runs.decide(run_id, decision)
     return _run(await door.runs.summary(run_id))
 
@@ -216,7 +210,7 @@ async def _started(door: Door, asked: StartRun, credential: CredentialRef) -> St
     except NotFound as error:  # the profile: it stands in the request, not in the URL
         action = f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
         raise Problem(422, "unbound", str(error), action) from None
-    return await door.runs.start(asked.operation.plain(), credential, integration, key=asked.key, trigger="api")
+    return await door.runs.start(plain(asked.operation), credential, integration, key=asked.key, trigger="api")
 
 
 async def _result(door: Door, request: Request, started: Started, seconds: float) -> RunResult | None:
@@ -257,13 +251,6 @@ async def _ended(door: Door, run_id: str) -> RunResult:
 
 def _run(summary: RunSummary) -> Run:
     return Run(**{field: getattr(summary, field) for field in type(summary).__dataclass_fields__})
-
-
-def _who(asked: Decide, caller: Caller) -> str:
-    """A person is whom the caller says; the token cannot be said otherwise than it is."""
-    if caller.token is None:
-        return asked.who or "somebody at this machine"
-    return f"{asked.who} (token {caller.token})" if asked.who else f"token {caller.token}"
 
 
 def _utc(moment: datetime | None) -> datetime | None:

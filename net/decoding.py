@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from io import BytesIO
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
-ACCEPT_ENCODING = "gzip, deflate"
+ACCEPT_ENCODING = b"gzip, deflate"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 2
@@ -26,13 +26,13 @@ class UndecodableError(Exception):
 
 
 class Decoder(Protocol):
-    """Takes a body in pieces and holds what it decodes to."""
+    """Takes a body in pieces and gives what they decode to, in parts of bounded size."""
 
-    def feed(self, piece: bytes) -> None:
+    def decode(self, piece: bytes) -> Iterator[bytes]:
         """Raises TooLargeError past the limit, UndecodableError on damaged data."""
 
-    def finish(self) -> bytes:
-        """The whole; raises UndecodableError when its end is missing."""
+    def end(self) -> None:
+        """There is no further piece; raises UndecodableError when the coding's own end is missing."""
 
 
 def decoder_for(codings: list[str], limit: int) -> Decoder:
@@ -58,27 +58,27 @@ class Identity:
 
     def __init__(self, limit: int) -> None:
         self._left = limit
-        self._decoded = BytesIO()  # a list of pieces would take 20 times the memory of a body that comes by twos
 
-    def feed(self, piece: bytes) -> None:
+    def decode(self, piece: bytes) -> Iterator[bytes]:
         self._left -= len(piece)
         if self._left < 0:
             raise TooLargeError
-        self._decoded.write(piece)
+        yield piece
 
-    def finish(self) -> bytes:
-        return self._decoded.getvalue()
+    def end(self) -> None:
+        pass
 
 
 class Unknown:
     """A coding that cannot be undone."""
 
-    def feed(self, piece: bytes) -> None:
+    def decode(self, piece: bytes) -> Iterator[bytes]:
         if piece:
             raise UndecodableError
+        yield piece
 
-    def finish(self) -> bytes:
-        return b""
+    def end(self) -> None:
+        pass
 
 
 class Inflate:
@@ -91,9 +91,8 @@ class Inflate:
         self._inflate: zlib._Decompress | None = None
         self._held = b""
         self._over = False
-        self._decoded = BytesIO()
 
-    def feed(self, piece: bytes) -> None:
+    def decode(self, piece: bytes) -> Iterator[bytes]:
         # Countless empty members, or padding without end, would never reach the limit by what they decode to.
         self._coded_left -= len(piece)
         if self._coded_left < 0:
@@ -107,14 +106,13 @@ class Inflate:
                     return
                 self._begin(piece)
             else:
-                piece = self._decompress(self._inflate, piece)
+                piece = yield from self._decompress(self._inflate, piece)
 
-    def finish(self) -> bytes:
+    def end(self) -> None:
         if self._inflate is None and not self._held:
-            return b""
+            return
         if self._inflate is None or not self._inflate.eof:
             raise UndecodableError
-        return self._decoded.getvalue()
 
     def _begin(self, piece: bytes) -> None:
         """Start on the first or the next member; what follows the last one is padding and ignored."""
@@ -126,7 +124,7 @@ class Inflate:
             wrapped = piece[0] & 0x0F == 8 and int.from_bytes(piece[:2], "big") % 31 == 0
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
 
-    def _decompress(self, inflate: zlib._Decompress, piece: bytes) -> bytes:
+    def _decompress(self, inflate: zlib._Decompress, piece: bytes) -> Generator[bytes, None, bytes]:
         """Decode a piece step by step; what is left over is not of this member."""
         full = True
         while full and not inflate.eof:
@@ -137,7 +135,7 @@ class Inflate:
             self._left -= len(decoded)
             if self._left < 0:
                 raise TooLargeError
-            self._decoded.write(decoded)
+            yield decoded
             piece = inflate.unconsumed_tail
             full = len(decoded) == _STEP
         return inflate.unused_data

@@ -17,6 +17,7 @@ Code = Literal[
     "undecodable_body",
     "redirect_refused",
     "too_many_redirects",
+    "content_failed",
 ]
 
 
@@ -36,14 +37,28 @@ class NetError(Exception):
 
     `code` is stable and machine-readable. The text is built from method, scheme, host, port and fixed words only: never
     from a query string, a header value or a body, so it can be logged, stored and shown.
-    `status` is the status of the answer when there was one (`sent` is then `ANSWERED`).
+    `status` is the status of the answer when there was one (`sent` is then `ANSWERED`). `reason`: what the source of
+    the request's body raised, with `content_failed`; its text may hold anything.
     """
 
-    def __init__(self, code: Code, message: str, *, sent: Sent = Sent.NO, status: int | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        sent: Sent = Sent.NO,
+        status: int | None = None,
+        reason: Exception | None = None,
+    ) -> None:
         super().__init__(message)
         self.code: Code = code
         self.sent = sent
         self.status = status
+        self.reason = reason
+
+    def at(self, place: str) -> "NetError":
+        """The same, told with where it happened."""
+        return NetError(self.code, f"{place}: {self}", sent=self.sent, status=self.status, reason=self.reason)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (self.code, str(self), self.sent, self.status)

@@ -21,8 +21,9 @@ _CLIENT_CERTIFICATE_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
 def net_error(error: Exception, watch: Watch) -> NetError:
     """What a failed exchange means; `sent` as far as the watch saw it."""
     code, message = _fault(error, watch)
-    status = error.status if isinstance(error, NetError) else None
-    return NetError(code, message, sent=watch.sent, status=status)
+    if isinstance(error, NetError):
+        return NetError(code, message, sent=watch.sent, status=error.status, reason=error.reason)
+    return NetError(code, message, sent=watch.sent)
 
 
 def _fault(error: Exception, watch: Watch) -> tuple[Code, str]:

@@ -1,6 +1,7 @@
 """What goes out and what comes back: one request, one reply. Neither shows its contents in a `repr`."""
 
 import hashlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,6 +9,9 @@ from net.errors import Sent
 
 DEFAULT_DEADLINE = 30.0
 DEFAULT_MAX_BYTES = 10 * 1024 * 1024
+DEFAULT_MAX_STREAMED = 1024 * 1024 * 1024
+DEFAULT_STALL = 60.0
+DEFAULT_OVERALL = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +52,34 @@ class TlsOptions:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class StreamedContent:
+    """A body that is read while it is sent. `open` begins it anew, as a redirect or a second send needs it.
+
+    Of known `size` in bytes it is announced by Content-Length, otherwise sent in chunks.
+    """
+
+    open: Callable[[], AsyncIterator[bytes]]
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class OutboundRequest:
     """One HTTP request. The client adds Host, Content-Length, Accept-Encoding and, where absent, Accept and User-Agent.
 
     `deadline` is in seconds and bounds everything from the lookup of the name to the last byte of the body; `max_bytes`
     bounds the decoded body. `allowed_hosts`: where redirects may lead beside the request's own host (exact, or
     `*.example.com`; None: anywhere). `ports`: open beside 80 and 443, for redirects too.
+
+    A body that is streamed, either way, may take longer: it ends when nothing moves for `stall` seconds, or after
+    `overall` seconds. `deadline` is then for the way to its first byte, and from its last byte on to the answer.
+    `max_streamed` bounds an answer that is streamed, decoded, in bytes. `plain`: no content coding is asked for, and
+    HTTP/1.1 is spoken: a reader that is slower than the provider would hold up the other calls of an HTTP/2 connection.
     """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
-    content: bytes = b""
+    content: bytes | StreamedContent = b""
     deadline: float = DEFAULT_DEADLINE
     max_bytes: int = DEFAULT_MAX_BYTES
     injected: Injected = field(default_factory=Injected)
@@ -67,9 +87,14 @@ class OutboundRequest:
     follow_redirects: bool = True
     tls: TlsOptions | None = None
     ports: frozenset[int] = frozenset()
+    stall: float = DEFAULT_STALL
+    overall: float = DEFAULT_OVERALL
+    max_streamed: int = DEFAULT_MAX_STREAMED
+    plain: bool = False
 
     def __repr__(self) -> str:
-        return f"OutboundRequest({self.method}, {len(self.content)} bytes)"
+        size = len(self.content) if isinstance(self.content, bytes) else self.content.size
+        return f"OutboundRequest({self.method}, {'?' if size is None else size} bytes)"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,11 +118,16 @@ class HttpReply:
 
     def header(self, name: str) -> str | None:
         """The first value of this header, by name without regard to case."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
+        return first_header(self.headers, name)
 
     def __repr__(self) -> str:
         return f"HttpReply({self.status}, {len(self.body)} bytes)"
+
+
+def first_header(headers: list[tuple[str, str]], name: str) -> str | None:
+    """The first value of a header, by name without regard to case."""
+    wanted = name.lower()
+    return next((value for key, value in headers if key.lower() == wanted), None)
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ KEEPALIVE_EXPIRY = 4.0
 """Seconds. Many servers close idle connections after five: a request that meets that moment has an unknown outcome."""
 MAX_CONTEXTS = 64
 
-Key = tuple[TlsOptions | None, str, str, int, bool]
+Key = tuple[TlsOptions | None, str, str, int, bool, bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -60,12 +60,13 @@ class Pools:
         self._closing: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def acquire(self, target: Target, tls: TlsOptions | None, ports: frozenset[int]) -> Pool:
+    def acquire(self, target: Target, tls: TlsOptions | None, ports: frozenset[int], *, plain: bool) -> Pool:
         """The pool for a call; to be given back with `release`.
 
-        A connection on an unusual port is shared only among calls that may all use that port.
+        A connection on an unusual port is shared only among calls that may all use that port; over a `plain` one only
+        HTTP/1.1 is spoken.
         """
-        key = (tls, *target.origin, target.port in OPEN_PORTS or target.port in ports)
+        key = (tls, *target.origin, target.port in OPEN_PORTS or target.port in ports, plain)
         pool = self._pools.get(key)
         if pool is not None and pool.was_left():
             self._close(self._pools.pop(key))
@@ -104,7 +105,7 @@ class Pools:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _open(self, key: Key) -> Pool:
-        tls, scheme, _, port, open_port = key
+        tls, scheme, _, port, open_port, plain = key
         ports = frozenset({port}) if open_port else frozenset[int]()
         if self._proxy is not None:
             ports = frozenset({self._proxy.url.origin.port})
@@ -114,7 +115,7 @@ class Pools:
             proxy=self._proxy,
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEPALIVE_EXPIRY,
-            http2=self._http2,
+            http2=self._http2 and not plain,
             network_backend=backend,
         )
         return Pool(key, connections, backend)

@@ -14,14 +14,14 @@ from urllib.parse import quote, unquote_plus, urljoin
 from definitions.urls import host_matches
 from net.errors import NetError, Sent
 from net.headers import CREDENTIAL_HEADERS
-from net.messages import HttpReply, OutboundRequest, TlsOptions
+from net.messages import HttpReply, OutboundRequest, StreamedContent, TlsOptions
 from net.redaction import LIVE_SECRETS
 from net.targets import Target, parse_target
 
 MAX_REDIRECTS = 5
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -32,7 +32,7 @@ class Hop:
     method: str
     target: Target
     headers: tuple[tuple[str, str], ...]
-    content: bytes
+    content: bytes | StreamedContent
     tls: TlsOptions | None = None
     done: bool = False
 
@@ -44,7 +44,7 @@ def next_hop(hop: Hop, reply: HttpReply, request: OutboundRequest) -> Hop | None
         NetError: `redirect_refused`.
     """
     location = reply.header("location")
-    if reply.status not in _REDIRECTS or not location or not request.follow_redirects:
+    if reply.status not in REDIRECTS or not location or not request.follow_redirects:
         return None
     safe = hop.method in SAFE_METHODS
     if reply.status in (301, 302) and not safe:

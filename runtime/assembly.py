@@ -9,8 +9,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.host_keys import HostKeyActivities
 from activities.http import HttpActivities
+from activities.http_streams import HttpSourceStreams
 from activities.refresh import RefreshActivities
+from activities.sftp import SftpActivities
+from activities.sftp_files import SftpFiles
 from auth.ahead import RenewAhead
 from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
@@ -21,8 +25,10 @@ from runtime.delivery import Delivery
 from runtime.following import Following
 from runtime.notifiers import open_notifiers
 from runtime.own_services import own_services
+from runtime.payload_store import PayloadStore
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.settings import Settings
+from runtime.sftp import open_connections
 from runtime.stores import Stores, open_stores
 from runtime.telemetry import temporal_runtime, tracing_interceptors
 
@@ -33,13 +39,17 @@ class TemporalUnreachable(Exception):
     """No Temporal server answers at the configured address."""
 
 
+async def egress_policy(settings: Settings) -> EgressPolicy:
+    """Where calls may go."""
+    allowed = [AllowRule.parse(rule) for rule in settings.egress_allow]
+    return EgressPolicy(allowed, own=await own_services(settings))
+
+
 @contextlib.asynccontextmanager
 async def open_resolver(stores: Stores) -> AsyncIterator[tuple[CredentialResolver, GuardedClient]]:
     """The way out and what puts credentials on it."""
     settings = stores.settings
-    allowed = [AllowRule.parse(rule) for rule in settings.egress_allow]
-    policy = EgressPolicy(allowed, own=await own_services(settings))
-    http = GuardedClient(policy, proxy=settings.proxy)
+    http = GuardedClient(await egress_policy(settings), proxy=settings.proxy)
     refresher = Refresher(stores.database, stores.vault, http)
     try:
         yield CredentialResolver(stores.database, stores.vault, stores.definitions, refresher), http
@@ -55,7 +65,7 @@ async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Cli
         TemporalUnreachable: nothing answers there.
     """
     settings = stores.settings
-    converter = data_converter(stores.keys, settings.data_dir / "payloads")
+    converter = data_converter(stores.keys, PayloadStore(stores.assets, settings.data_dir))
     plugin = tieline_plugin(converter, interceptors=tracing_interceptors(settings) if tracing else ())
     try:
         return await Client.connect(
@@ -90,14 +100,26 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
     Leaving it drains the calls that are under way within the grace period.
     """
     settings = stores.settings
-    async with open_resolver(stores) as (resolver, http):
-        calls = HttpActivities(resolver, resolver, http)
+    async with (
+        open_resolver(stores) as (resolver, http),
+        open_connections(settings, await egress_policy(settings)) as connections,
+    ):
+        remote = SftpFiles(resolver, connections)
+        calls = HttpActivities(resolver, resolver, http, assets=stores.assets, files=remote)
+        sources = HttpSourceStreams(resolver, http)
+        files = SftpActivities(resolver, resolver, connections, stores.assets, sources)
         renew = RenewAhead(stores.database, resolver)
         refresh = RefreshActivities(DueAccounts(stores.database), renew)
         worker = Worker(
             client,
             task_queue=settings.task_queue,
-            activities=[calls.call, refresh.due, refresh.renew],
+            activities=[
+                calls.call,
+                files.operate,
+                HostKeyActivities(stores.host_keys).trust,
+                refresh.due,
+                refresh.renew,
+            ],
             graceful_shutdown_timeout=timedelta(seconds=settings.grace_period),
             max_heartbeat_throttle_interval=timedelta(seconds=5),
         )

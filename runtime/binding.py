@@ -2,10 +2,13 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth.errors import NoSubject, Unbound, UnknownAdapter, suggestion
+from auth.errors import NoSubject, Unbound, Unfit, UnknownAdapter, suggestion
+from definitions.auth import SftpAuth
 from definitions.integration import Integration
+from definitions.operation import HttpOperation
 from definitions.profile import Profile
 from definitions.refs import CredentialRef
+from definitions.run import AnyOperation
 from runtime.stores import Stores
 from storage.accounts import account_named
 from storage.bindings import account_of_subject
@@ -38,6 +41,22 @@ async def bound_integration(stores: Stores, ref: CredentialRef) -> Integration:
         integration = await stores.definitions.read(connection, "integration", account.integration)
         assert isinstance(integration, Integration), "the kind was asked for"
         return integration
+
+
+def check_fits(operation: AnyOperation, integration: Integration, adapter: str) -> None:
+    """Raises Unfit: an SFTP operation through an HTTP integration, or the other way round."""
+    sftp = isinstance(integration.auth, SftpAuth)
+    if isinstance(operation, HttpOperation) and sftp:
+        raise Unfit(
+            f"adapter {adapter!r} leads to integration {integration.key!r}, which is SFTP",
+            action="use an operation of type sftp.…, as tieline sftp does",
+        )
+    if not isinstance(operation, HttpOperation) and not sftp:
+        raise Unfit(
+            f"adapter {adapter!r} leads to integration {integration.key!r}, which is HTTP (auth.type "
+            f"{integration.auth.type})",
+            action="make a request, as tieline call does, or bind an account of an integration with auth.type sftp",
+        )
 
 
 async def _of_subject(connection: AsyncConnection, ref: CredentialRef, where: str) -> str:

@@ -15,7 +15,8 @@ from runtime.doctor_refresh import sweep_finding, token_findings
 from runtime.findings import Finding, State
 from runtime.notifiers import destinations
 from runtime.pollers import is_polled
-from runtime.runs import RunFilter, Runs
+from runtime.run_filter import RunFilter
+from runtime.runs import Runs
 from runtime.settings import Settings, SettingsError, unknown_variables
 from runtime.stores import Stores, open_stores
 from runtime.temporal_binary import TemporalServerError

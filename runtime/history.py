@@ -12,7 +12,9 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription, WorkflowHandle
 from temporalio.converter import DataConverter
 
-from definitions.run import Call, CallResult, Decision, Failure, RunResult, Verdict, Wake
+from activities.progress import Moved, Told, moved
+from definitions.run import AnyCall, CallResult, Decision, Failure, RunResult, SftpCall, Verdict, Wake
+from definitions.sftp import SftpDownload, SftpResult, SftpUpload
 from workflows.endings import attempt_text, failure_of, told_by
 
 _VERDICTS = {
@@ -23,6 +25,10 @@ _VERDICTS = {
 }
 
 
+SFTP, TRUST = "tieline.sftp", "tieline.trust_host_key"
+"""Activities, as histories name them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that happened, or, without an end, that is going on. `queued`: it waits for a worker to take it up."""
@@ -31,6 +37,8 @@ class Step:
     what: str
     failure: Failure | None = None
     queued: bool = False
+    moved: Moved | None = None
+    """Of a transfer that is under way."""
 
 
 async def steps_of(
@@ -55,7 +63,9 @@ def _queued(description: WorkflowExecutionDescription) -> list[Step]:
 class _Reader:
     def __init__(self, converter: DataConverter) -> None:
         self._converter = converter
-        self._call: Call | None = None
+        self._call: AnyCall | None = None
+        self._kinds: dict[int, str] = {}
+        """Of the activities, by the number of the event that scheduled them."""
 
     async def read(self, event: HistoryEvent) -> Step | None:
         """The line for one event; None for the bookkeeping in between."""
@@ -63,9 +73,10 @@ class _Reader:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 arguments = event.workflow_execution_started_event_attributes.input.payloads
-                self._call = await self._one(arguments, Call)
+                self._call = await self._one(arguments, AnyCall)
                 return Step(at, "started")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                self._kinds[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
                 return Step(at, f"call  {await self._summary(event)}")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 return Step(at, await self._answered(event))
@@ -97,13 +108,25 @@ class _Reader:
             due = _utc(activity.scheduled_time) if activity.HasField("scheduled_time") else None
             what = f"attempt {activity.attempt} at {due:%H:%M:%S}" if due else f"attempt {activity.attempt} is due"
         at = _utc(activity.last_started_time) if activity.HasField("last_started_time") else datetime.now(UTC)
-        return Step(at, what + after, last)
+        return Step(at, what + after, last, moved=await self._moved(activity))
+
+    async def _moved(self, activity: PendingActivityInfo) -> Moved | None:
+        if not isinstance(self._call, SftpCall) or not activity.HasField("heartbeat_details"):
+            return None
+        operation = self._call.operation
+        count = len(operation.files) if isinstance(operation, SftpUpload) else None
+        if isinstance(operation, SftpDownload) and not operation.glob:
+            count = len(operation.paths)
+        told = await self._one(activity.heartbeat_details.payloads, Told)
+        return None if told is None else moved(told, count)
 
     async def _ended(self, at: datetime, event: HistoryEvent) -> Step | None:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 result = await self._one(event.workflow_execution_completed_event_attributes.result.payloads, RunResult)
-                return Step(at, "completed" if result is None or result.call else "completed with a decided value")
+                return Step(
+                    at, "completed" if result is None or result.decision is None else "completed with a decided value"
+                )
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
                 raw = event.workflow_execution_failed_event_attributes.failure
                 return Step(at, "failed", told_by(await self._converter.decode_failure(raw)))
@@ -119,7 +142,13 @@ class _Reader:
                 return None
 
     async def _answered(self, event: HistoryEvent) -> str:
-        result = await self._one(event.activity_task_completed_event_attributes.result.payloads, CallResult)
+        attributes = event.activity_task_completed_event_attributes
+        kind = self._kinds.get(attributes.scheduled_event_id)
+        if kind == TRUST:
+            return "the host key is trusted from now on"
+        if kind == SFTP:
+            return _transferred(await self._one(attributes.result.payloads, SftpResult))
+        result = await self._one(attributes.result.payloads, CallResult)
         if result is None:
             return "answered"
         attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
@@ -137,19 +166,26 @@ class _Reader:
     async def _failed(self, at: datetime, raw: Any) -> Step:
         assert self._call is not None, "a history begins with what it was started with"
         failure = failure_of(await self._converter.decode_failure(raw), self._call)
-        return Step(at, f"{_VERDICTS[failure.verdict]}: {failure.message}", failure)
+        verdict = "waits for a decision" if failure.host_key else _VERDICTS[failure.verdict]
+        return Step(at, f"{verdict}: {failure.message}", failure)
 
     async def _summary(self, event: HistoryEvent) -> str:
         if not event.HasField("user_metadata") or not event.user_metadata.HasField("summary"):
             return ""
         return await self._one([event.user_metadata.summary], str) or ""
 
-    async def _one(self, payloads: Any, type_: type[Any]) -> Any:
+    async def _one(self, payloads: Any, type_: Any) -> Any:
         items: list[Payload] = list(payloads)
         if not items:
             return None
         decoded = await self._converter.decode(items[:1], [type_])
         return decoded[0]
+
+
+def _transferred(result: SftpResult) -> str:
+    attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
+    resumed = f", resumed from byte {result.resumed_from}" if result.resumed_from else ""
+    return f"{result.message} (account {result.account}{attempts}{resumed})"
 
 
 def _span(length: timedelta) -> str:

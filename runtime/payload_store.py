@@ -1,13 +1,10 @@
-"""Large payloads beside the history instead of in it: content-addressed files, encrypted before they come here.
+"""Large payloads beside the history instead of in it: encrypted before they come here, and kept with the assets.
 
-Every worker and gateway of an installation must see the same folder. Nothing is deleted here: a file is of use for as
-long as Temporal keeps the run.
+The run that a payload belongs to holds it, so it is kept for as long as Temporal keeps the run.
 """
 
 import asyncio
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,79 +14,72 @@ from temporalio.converter import (
     StorageDriverClaim,
     StorageDriverRetrieveContext,
     StorageDriverStoreContext,
+    StorageDriverWorkflowInfo,
 )
+
+from storage.assets import AssetStore
+from storage.assets.blobs import is_digest
+from storage.errors import AssetDamaged, AssetMissing, AssetStoreUnavailable
 
 DRIVER_NAME = "tieline-files"
 """Stands in histories: never rename it."""
 
 THRESHOLD_BYTES = 128 * 1024
 
+EARLIER_FOLDER = "payloads"
+"""In the data folder: where they lay before they were kept with the assets. Still read, no longer written."""
+
 
 class PayloadUnavailable(Exception):
     """A payload beside the history cannot be read or written; the message says where and why."""
 
 
-class FilePayloadStore(StorageDriver):
-    """Stores each payload under the SHA-256 of its bytes."""
+class PayloadStore(StorageDriver):
+    """Stores each payload under the SHA-256 of its bytes. Small payloads never come here."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, assets: AssetStore, data_dir: Path) -> None:
+        self._assets = assets
+        self._earlier = data_dir / EARLIER_FOLDER
 
     def name(self) -> str:
         return DRIVER_NAME
 
     async def store(self, context: StorageDriverStoreContext, payloads: Sequence[Payload]) -> list[StorageDriverClaim]:
-        return [await asyncio.to_thread(self._write, payload.SerializeToString()) for payload in payloads]
+        target = context.target
+        holder = target.id if isinstance(target, StorageDriverWorkflowInfo) else None
+        return [await self._write(payload.SerializeToString(), holder) for payload in payloads]
 
     async def retrieve(
         self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
     ) -> list[Payload]:
-        return [await asyncio.to_thread(self._read, claim.claim_data.get("sha256", "")) for claim in claims]
+        return [await self._read(claim.claim_data.get("sha256", "")) for claim in claims]
 
-    def _write(self, content: bytes) -> StorageDriverClaim:
-        digest = hashlib.sha256(content).hexdigest()
-        path = self._path(digest)
+    async def _write(self, content: bytes, holder: str | None) -> StorageDriverClaim:
         try:
-            if not path.exists():
-                _write_whole(path, content)
-        except OSError as error:
-            raise PayloadUnavailable(
-                f"a payload of {len(content)} bytes cannot be written to {self._folder}: {error.strerror}"
-            ) from None
+            digest = await self._assets.put_payload(content, holder)
+        except AssetStoreUnavailable as error:
+            raise PayloadUnavailable(f"a payload of {len(content)} bytes cannot be kept: {error}") from None
         return StorageDriverClaim(claim_data={"sha256": digest})
 
-    def _read(self, digest: str) -> Payload:
-        path = self._path(digest)
+    async def _read(self, digest: str) -> Payload:
+        if not is_digest(digest):
+            raise PayloadUnavailable("a payload reference does not name a SHA-256")
         try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise PayloadUnavailable(
-                f"payload {digest[:12]}… is not in {self._folder}: "
-                "every process of the installation needs the same data folder"
-            ) from None
-        except OSError as error:
-            raise PayloadUnavailable(
-                f"payload {digest[:12]}… in {self._folder} cannot be read: {error.strerror}"
-            ) from None
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise PayloadUnavailable(f"payload {digest[:12]}… in {self._folder} was altered: restore it from a backup")
+            content = await self._assets.read_payload(digest)
+        except AssetMissing as error:
+            earlier = await asyncio.to_thread(self._read_earlier, digest)
+            if earlier is None:
+                raise PayloadUnavailable(f"a payload cannot be read: {error}") from None
+            content = earlier
+        except (AssetDamaged, AssetStoreUnavailable) as error:
+            raise PayloadUnavailable(f"a payload cannot be read: {error}") from None
         return Payload.FromString(content)
 
-    def _path(self, digest: str) -> Path:
-        if len(digest) != 64 or not all(character in "0123456789abcdef" for character in digest):
-            raise PayloadUnavailable("a payload reference does not name a SHA-256")
-        return self._folder / digest[:2] / digest
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Complete under its name or not at all, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        temporary = Path(file.name)
+    def _read_earlier(self, digest: str) -> bytes | None:
         try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            content = (self._earlier / digest[:2] / digest).read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise PayloadUnavailable(f"payload {digest[:12]}… in {self._earlier} was altered: restore it from a backup")
+        return content

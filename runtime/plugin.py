@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from auth.keys import KekProvider
 from runtime.codec import EncryptionCodec
-from runtime.payload_store import THRESHOLD_BYTES, FilePayloadStore
+from runtime.payload_store import THRESHOLD_BYTES, PayloadStore
 from workflows.refresh_sweep import RefreshSweepWorkflow
 from workflows.run import RunWorkflow
 
@@ -30,15 +29,13 @@ The sandbox then cannot refuse what our workflows call, so tests replay them onc
 """
 
 
-def data_converter(keys: KekProvider, payload_folder: Path) -> DataConverter:
-    """Pydantic models; encrypted payloads and failures; large payloads in files."""
+def data_converter(keys: KekProvider, payloads: PayloadStore) -> DataConverter:
+    """Pydantic models; encrypted payloads and failures; large payloads beside the history."""
     return dataclasses.replace(
         pydantic_data_converter,
         payload_codec=EncryptionCodec(keys),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
-        external_storage=ExternalStorage(
-            drivers=[FilePayloadStore(payload_folder)], payload_size_threshold=THRESHOLD_BYTES
-        ),
+        external_storage=ExternalStorage(drivers=[payloads], payload_size_threshold=THRESHOLD_BYTES),
     )
 
 

@@ -32,10 +32,23 @@ from temporalio.service import RPCError, RPCStatusCode
 from definitions.integration import Integration
 from definitions.operation import HttpOperation, delivery_of
 from definitions.refs import CredentialRef
-from definitions.run import Call, Decision, Failure, RunResult, RunState, Waiting, idempotency_key
+from definitions.run import (
+    AnyCall,
+    AnyOperation,
+    Call,
+    Decision,
+    Failure,
+    RunResult,
+    RunState,
+    SftpCall,
+    Waiting,
+    idempotency_key,
+)
+from runtime.binding import check_fits
 from runtime.codec import UndecodablePayload
 from runtime.history import Step, steps_of
 from runtime.pollers import is_polled
+from runtime.run_filter import RunFilter
 from workflows.attributes import ACCOUNT, ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
 
@@ -110,43 +123,6 @@ class RunSummary:
     """What a run that waits for its account waits for."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs to list; empty fields do not restrict."""
-
-    state: str | None = None
-    adapter: str | None = None
-    profile: str | None = None
-    definition: str | None = None
-    account: str | None = None
-    """The account that runs wait for, or waited for."""
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def query(self) -> str:
-        """As a visibility query. Values are quoted, so they cannot add conditions."""
-        terms = ["WorkflowType = 'tieline.run'"]
-        fields = ((ADAPTER, self.adapter), (PROFILE, self.profile), (DEFINITION, self.definition))
-        for key, value in (*fields, (ACCOUNT, self.account)):
-            if value:
-                terms.append(f"{key.name} = {_quoted(value)}")
-        terms += _state_terms(self.state)
-        terms += [f"StartTime >= {_quoted(self.since.isoformat())}"] if self.since else []
-        terms += [f"StartTime <= {_quoted(self.until.isoformat())}"] if self.until else []
-        return " AND ".join(terms)
-
-
-STATUSES = {
-    "completed": "Completed",
-    "failed": "Failed",
-    "cancelled": "Canceled",
-    "terminated": "Terminated",
-    "timed_out": "TimedOut",
-}
-STATES = (*(state.value for state in RunState), *STATUSES)
-"""All the states that a run can be in, as users write them."""
-
-
 class Runs:
     """The runs of one installation."""
 
@@ -156,7 +132,7 @@ class Runs:
 
     async def start(
         self,
-        operation: HttpOperation,
+        operation: AnyOperation,
         credential: CredentialRef,
         integration: Integration,
         *,
@@ -167,15 +143,11 @@ class Runs:
 
         Raises:
             KeyConflict: the key belongs to a run of another operation.
+            Unfit: the adapter's integration speaks another protocol.
         """
+        check_fits(operation, integration, credential.adapter)
         run_id = run_id_for(credential, key)
-        header = integration.idempotency.header if integration.idempotency else None
-        call = Call(
-            operation=operation,
-            credential=credential,
-            delivery=delivery_of(operation, idempotency_header=header),
-            idempotency_key=idempotency_key(run_id),
-        )
+        call = _call(operation, credential, integration, idempotency_key(run_id))
         fingerprint = hashlib.sha256(operation.model_dump_json().encode()).hexdigest()
         try:
             await self._client.start_workflow(
@@ -263,7 +235,11 @@ class Runs:
                 f"run {run_id}: no worker took up the decision within {DECIDE_WITHIN.seconds} seconds; it may still "
                 f"arrive. See tieline doctor, then tieline runs show {run_id}"
             ) from None
-        except WorkflowUpdateFailedError:
+        except WorkflowUpdateFailedError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == "NoHostKey":
+                raise NotWaiting(
+                    f"run {run_id} does not wait with a host key, so there is none to trust: tieline runs show {run_id}"
+                ) from None
             raise NotWaiting(f"run {run_id} is not waiting for a decision: tieline runs show {run_id}") from None
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and await self._exists(handle):
@@ -309,6 +285,14 @@ class Runs:
         return True
 
 
+def _call(operation: AnyOperation, credential: CredentialRef, integration: Integration, key: str) -> AnyCall:
+    if not isinstance(operation, HttpOperation):
+        return SftpCall(operation=operation, credential=credential, idempotency_key=key)
+    header = integration.idempotency.header if integration.idempotency else None
+    delivery = delivery_of(operation, idempotency_header=header)
+    return Call(operation=operation, credential=credential, delivery=delivery, idempotency_key=key)
+
+
 def run_id_for(credential: CredentialRef, key: str | None) -> str:
     """Deterministic for a caller's key, scoped by adapter, profile and subject; the key itself stays out of it,
     because ids are not encrypted."""
@@ -327,20 +311,6 @@ def _attributes(credential: CredentialRef, definition: str, trigger: str) -> Typ
             SearchAttributePair(TRIGGER, trigger),
         ]
     )
-
-
-def _state_terms(state: str | None) -> list[str]:
-    if not state:
-        return []
-    if state in STATUSES:
-        return [f"ExecutionStatus = '{STATUSES[state]}'"]
-    if state == RunState.RUNNING:
-        return ["ExecutionStatus = 'Running'"]
-    return ["ExecutionStatus = 'Running'", f"{STATE.name} = {_quoted(state)}"]
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 async def _summary(execution: WorkflowExecution) -> RunSummary:

@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from auth.public_url import public_url
+from definitions.base import Duration
 from net.egress import AllowRule
 from runtime.notify_settings import check_whole, mail_address, mail_addresses, webhook_secret, webhook_url
 
@@ -130,6 +132,12 @@ class Settings(BaseSettings):
         description="URL of the HTTP proxy for all outbound calls. HTTP_PROXY and the like are ignored.",
     )
 
+    sftp_insecure: bool = Field(
+        False,
+        description="Whether SFTP accounts of integrations that say host_key: insecure may be used. Anybody on the way "
+        "can be their server, and gets the password.",
+    )
+
     gateway_address: HostPort | None = Field(
         None,
         description="HOST:PORT of the HTTP API, an error when taken. Default: 127.0.0.1:8700, else any free port. "
@@ -176,6 +184,15 @@ class Settings(BaseSettings):
     )
     smtp_password: SecretStr | None = Field(
         None, description="Password of the user in `smtp_url`, where it does not stand there, percent-encoded."
+    )
+
+    asset_retention: Duration = Field(
+        timedelta(days=30),
+        description="How long a file is kept after it was put, or after a run has taken it up: such as 30d. A run "
+        "under way keeps its files however old.",
+    )
+    asset_max_bytes: int = Field(
+        1024**3, gt=0, description="Largest file that the HTTP API takes as an asset. The command line takes any."
     )
 
     health_address: HostPort | None = Field(None, description="HOST:PORT that serves /healthz and /readyz.")

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from auth.accounts import Accounts
 from auth.api_tokens import ApiTokens
+from auth.host_keys import HostKeys
 from auth.keys import Keyring
 from auth.vault import Vault, open_keyring
 from runtime.settings import Settings, make_data_dir
+from storage.assets import AssetStore
 from storage.database import Database
 from storage.definitions import DefinitionStore
 
@@ -23,7 +25,9 @@ class Stores:
     vault: Vault
     definitions: DefinitionStore
     accounts: Accounts
+    host_keys: HostKeys
     api_tokens: ApiTokens
+    assets: AssetStore
 
 
 @contextlib.asynccontextmanager
@@ -43,6 +47,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         vault = Vault(database, keys)
         definitions = DefinitionStore(database)
         accounts = Accounts(database, vault, definitions)
-        yield Stores(settings, database, keys, vault, definitions, accounts, ApiTokens(database))
+        host_keys = HostKeys(database, definitions)
+        assets = AssetStore(database, settings.data_dir / "assets", retention=settings.asset_retention)
+        yield Stores(settings, database, keys, vault, definitions, accounts, host_keys, ApiTokens(database), assets)
     finally:
         await database.dispose()

@@ -56,3 +56,19 @@ class AlreadyExists(StorageError):
         self.thing = thing
         self.name = name
         super().__init__(f"{thing} {name!r} exists already: choose another name, or change the existing one")
+
+
+class AssetMissing(StorageError):
+    """No asset has this SHA-256, or its content is not where it should be."""
+
+
+class AssetDamaged(StorageError):
+    """The content of an asset is not what was put there, or not what was announced."""
+
+
+class AssetTooLarge(StorageError):
+    """A file has more bytes than it may have."""
+
+
+class AssetStoreUnavailable(StorageError):
+    """The folder or bucket of assets cannot be read or written."""

@@ -1,6 +1,7 @@
 """The tables, the same on SQLite and PostgreSQL. Times are epoch seconds by the database's clock."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -74,6 +75,19 @@ vault_records = Table(
     Column("ciphertext", LargeBinary, nullable=False),
     PrimaryKeyConstraint("table_name", "record_id", "field"),
 )
+
+host_keys = Table(
+    "host_keys",
+    metadata,
+    Column("account_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE")),
+    Column("position", Integer),
+    Column("line", Text, nullable=False),
+    Column("added_at", Double, nullable=False),
+    Column("added_by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    PrimaryKeyConstraint("account_id", "position"),
+)
+"""By which an SFTP server proves who it is: public keys, or lines of a known_hosts file."""
 
 tokens = Table(
     "tokens",
@@ -234,3 +248,28 @@ outbox = Table(
 )
 """What must be sent because a transaction was committed: signals to runs, and notifications. `after_wakes` of a signal
 names the notification that waits for it and counts it in `woken`; `told` are the notifiers that have had theirs."""
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("payload", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
+    Column("stored_at", Double),
+)
+"""`stored_at`: since when the content is known to lie in its place; none while it is put there, or if that was cut off.
+`payload`: of a history, encrypted; else a file. `name` and `media_type` are the first that were said of the content."""
+
+asset_holders = Table(
+    "asset_holders",
+    metadata,
+    Column("sha256", String(64), ForeignKey("assets.sha256", ondelete="CASCADE")),
+    Column("holder", Text),
+    Column("since", Double, nullable=False),
+    Column("until", Double, index=True),
+    PrimaryKeyConstraint("sha256", "holder"),
+)
+"""Who needs an asset: a run, by its id, or `user`. Without `until`: for as long as Temporal knows the run."""

@@ -25,6 +25,9 @@ pytest_plugins = [
     "tests.fixtures.token_processes",
     "tests.fixtures.chromium",
     "tests.fixtures.collector",
+    "tests.fixtures.assets",
     "tests.fixtures.sshd",
+    "tests.fixtures.sftp_runs",
     "tests.fixtures.ssh_connections",
+    "tests.fixtures.sftp_attempts",
 ]

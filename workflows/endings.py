@@ -3,13 +3,13 @@
 from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
 from definitions.operation import Delivery
-from definitions.run import Actor, Call, Failure, Verdict
+from definitions.run import Actor, AnyCall, Failure, Verdict
 
 _LOOK = "look in the external system whether the call had its effect, then decide"
 _LOST = "the worker was lost"
 
 
-def failure_of(cause: BaseException | None, call: Call) -> Failure:
+def failure_of(cause: BaseException | None, call: AnyCall) -> Failure:
     """What the activity told when it ended for good; of one that told nothing, what can be known."""
     cause = _innermost(cause)
     if isinstance(cause, ApplicationError):
@@ -27,7 +27,7 @@ def failure_of(cause: BaseException | None, call: Call) -> Failure:
     )
 
 
-def too_late(call: Call) -> Failure:
+def too_late(call: AnyCall) -> Failure:
     """No worker took the call up while it was wanted, so nothing was sent."""
     return Failure(
         verdict=Verdict.FINAL,
@@ -55,7 +55,7 @@ def attempt_text(cause: BaseException | None) -> str:
     return f"it ended with {cause.type}" if isinstance(cause, ApplicationError) else f"{_LOST}, or was too slow"
 
 
-def _without_details(cause: ApplicationError, call: Call) -> Failure:
+def _without_details(cause: ApplicationError, call: AnyCall) -> Failure:
     too_large = cause.type == "PayloadsTooLarge"
     return Failure(
         verdict=Verdict.FINAL if too_large else Verdict.UNKNOWN,

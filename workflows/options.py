@@ -6,7 +6,7 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from definitions.operation import Delivery
-from definitions.run import Call
+from definitions.run import AnyCall, Call
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
@@ -31,13 +31,21 @@ ONCE = RetryPolicy(maximum_attempts=1)
 """For what must not be sent blindly again: after a lost worker Temporal reports a timeout and a person decides."""
 
 
-def call_options(call: Call, give_up_after: timedelta) -> ActivityConfig:
-    """The options of one activity that makes this call."""
-    operation = call.operation
-    # Two sends fit in: after a refused credential the call is made once more with a renewed one.
-    attempt = 2 * (CREDENTIAL + operation.timeout) + PERSISTENCE
+def storing_options(summary: str) -> ActivityConfig:
+    """The options of one activity that writes into our own database, which may be away for a while."""
     return ActivityConfig(
-        start_to_close_timeout=attempt,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_interval=timedelta(minutes=1)),
+        summary=summary,
+    )
+
+
+def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:
+    """The options of one activity that makes this call."""
+    # Two sends fit in: after a refused credential the call is made once more with a renewed one.
+    attempt = 2 * (CREDENTIAL + _send(call)) if isinstance(call, Call) else CREDENTIAL + call.operation.timeout
+    return ActivityConfig(
+        start_to_close_timeout=attempt + PERSISTENCE,
         schedule_to_start_timeout=give_up_after if call.delivery is Delivery.UNSAFE else None,
         schedule_to_close_timeout=None if call.delivery is Delivery.UNSAFE else give_up_after,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -46,6 +54,12 @@ def call_options(call: Call, give_up_after: timedelta) -> ActivityConfig:
         summary=call.summary,
         priority=Priority(fairness_key=call.credential.fairness_key[:64]),
     )
+
+
+def _send(call: Call) -> timedelta:
+    """What one send may take: with a body that is streamed, the way to its first byte and the answer beside it."""
+    operation = call.operation
+    return 2 * operation.timeout + operation.transfer_timeout if operation.streams else operation.timeout
 
 
 def wait_before(attempt: int, told: float | None) -> timedelta:

@@ -5,6 +5,7 @@
      │ └─ wait ◄── surely not performed (refused before sending, 429, 503 with Retry-After, …)
      │
      ├── the account is dead ──► wait until it is well again (or for a decision), then the same call
+     ├── another host key than the confirmed one ──► wait for a decision: trust it, or as below
      ├── may have been performed, must not be repeated ──► wait for a decision ──► retry │ skip │ fail
      └── final error ──► fail, or wait for a decision (`on_failure: park`)
 
@@ -18,10 +19,12 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.host_keys import HostKeyActivities, Trust
     from activities.http import HttpActivities
+    from activities.sftp import SftpActivities
     from definitions.run import (
+        AnyCall,
         Call,
-        CallResult,
         Decision,
         Failure,
         RunResult,
@@ -33,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.attributes import ACCOUNT, STATE
 from workflows.endings import failure_of, too_late
-from workflows.options import call_options, wait_before
+from workflows.options import call_options, storing_options, wait_before
 
 
 @workflow.defn(name="tieline.run")
@@ -47,7 +50,7 @@ class RunWorkflow:
         """Tickets of waits that are over; one may come before the wait that it ends."""
 
     @workflow.run
-    async def run(self, call: Call) -> RunResult:
+    async def run(self, call: AnyCall) -> RunResult:
         """Make the call; wait and send again where that is safe; ask where it is not."""
         info = workflow.info()
         call = call.model_copy(update={"after_reset": info.run_id != info.original_execution_run_id})
@@ -56,8 +59,8 @@ class RunWorkflow:
         while True:
             attempt += 1
             outcome = await self._call(call, give_up_at - workflow.now())
-            if isinstance(outcome, CallResult):
-                return RunResult(call=outcome)
+            if isinstance(outcome, RunResult):
+                return outcome
             if outcome.verdict is Verdict.AGAIN:
                 delay = wait_before(attempt, outcome.retry_after)
                 if workflow.now() + delay < give_up_at:
@@ -97,13 +100,17 @@ class RunWorkflow:
     def _may_decide(self, decision: Decision) -> None:
         if self._question is None or self._decision is not None:
             raise ApplicationError("the run is not waiting for a decision", type="NotWaiting")
+        if decision.action == "trust" and self._question.host_key is None:
+            raise ApplicationError("the run does not wait with a host key that could be trusted", type="NoHostKey")
 
-    async def _call(self, call: Call, time_left: timedelta) -> CallResult | Failure:
+    async def _call(self, call: AnyCall, time_left: timedelta) -> RunResult | Failure:
         if time_left <= timedelta() and not call.after_reset:
             return too_late(call)
         options = call_options(call, max(time_left, timedelta(seconds=1)))
         try:
-            return await workflow.execute_activity_method(HttpActivities.call, call, **options)
+            if isinstance(call, Call):
+                return RunResult(call=await workflow.execute_activity_method(HttpActivities.call, call, **options))
+            return RunResult(sftp=await workflow.execute_activity_method(SftpActivities.operate, call, **options))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -129,11 +136,19 @@ class RunWorkflow:
         self._show(RunState.RUNNING, question)
         return self._decision
 
-    async def _wait_for_account(self, dead: Failure, since: datetime, call: Call) -> Decision | None:
-        """Wait until the account is well again (None); somebody may decide before."""
+    async def _trust(self, question: Failure, decision: Decision) -> None:
+        """Take the key that the server presented for its own, from now on and for all runs of the account."""
+        assert question.host_key is not None, "the validator has looked"
+        assert question.account is not None, "a server was asked with an account"
+        trust = Trust(account=question.account, change=question.host_key, who=decision.who, why=decision.why)
+        options = storing_options(f"trust host key {question.host_key.presented}")
+        await workflow.execute_activity_method(HostKeyActivities.trust, trust, **options)
+
+    async def _wait_for_account(self, dead: Failure, since: datetime, call: AnyCall) -> Decision | None:
+        """Wait until the account is well, or the key that it met is trusted (None); somebody may decide before."""
         time_left = since + call.operation.park_for - workflow.now()
         self._question, self._decision = dead, None
-        self._show(RunState.WAITING_FOR_RECONNECT, dead)
+        self._show(RunState.WAITING_FOR_DECISION if dead.host_key else RunState.WAITING_FOR_RECONNECT, dead)
         message = dead.message.removeprefix(f"{call.summary}: ")
         waiting = Waiting(account=dead.account, message=message, since=since, next_step=dead.suggested_action)
         workflow.upsert_memo({"waiting": waiting.model_dump(mode="json")})
@@ -148,6 +163,9 @@ class RunWorkflow:
         finally:
             self._question = None
         self._show(RunState.RUNNING, dead)
+        if self._decision is not None and self._decision.action == "trust":
+            await self._trust(dead, self._decision)
+            return None
         return self._decision
 
     def _show(self, state: RunState, because: Failure) -> None:
@@ -160,7 +178,7 @@ class RunWorkflow:
         )
 
 
-def _gave_up(last: Failure, call: Call) -> Failure:
+def _gave_up(last: Failure, call: AnyCall) -> Failure:
     return last.model_copy(
         update={
             "verdict": Verdict.FINAL,

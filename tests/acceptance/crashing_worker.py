@@ -12,7 +12,8 @@ import sys
 from collections.abc import AsyncIterator
 
 from net.client import GuardedClient
-from net.messages import HttpReply, OutboundRequest, SendTrace
+from net.messages import OutboundRequest, SendTrace
+from net.streamed import StreamedReply
 from runtime.assembly import connect, open_stores, open_worker
 from runtime.exit import leave
 from runtime.settings import load_settings
@@ -37,29 +38,36 @@ async def crashing_worker(installation: Installation, point: str) -> AsyncIterat
         await process.wait()
 
 
-_send = GuardedClient.send
+_stream = GuardedClient.stream
 
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def _dying_before(self: GuardedClient, request: OutboundRequest, *, trace: SendTrace | None = None) -> HttpReply:
+@contextlib.asynccontextmanager
+async def _dying_before(
+    self: GuardedClient, request: OutboundRequest, *, trace: SendTrace | None = None
+) -> AsyncIterator[StreamedReply]:
     _die()
-    return await _send(self, request, trace=trace)
+    async with _stream(self, request, trace=trace) as reply:
+        yield reply
 
 
-async def _dying_after(self: GuardedClient, request: OutboundRequest, *, trace: SendTrace | None = None) -> HttpReply:
-    reply = await _send(self, request, trace=trace)
-    _die()
-    return reply
+@contextlib.asynccontextmanager
+async def _dying_after(
+    self: GuardedClient, request: OutboundRequest, *, trace: SendTrace | None = None
+) -> AsyncIterator[StreamedReply]:
+    async with _stream(self, request, trace=trace) as reply:
+        yield reply
+        _die()
 
 
 async def main(point: str) -> None:
     if point == "before_send":
-        GuardedClient.send = _dying_before  # type: ignore[method-assign]
+        GuardedClient.stream = _dying_before  # type: ignore[method-assign]
     if point == "after_reply":
-        GuardedClient.send = _dying_after  # type: ignore[method-assign]
+        GuardedClient.stream = _dying_after  # type: ignore[method-assign]
     settings = load_settings()
     assert settings.temporal_address is not None
     async with open_stores(settings) as stores:

@@ -1,6 +1,7 @@
 """kill -9 of a real worker at named points of a call: what the other side sees, and what the run ends with."""
 
 import asyncio
+import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,12 @@ from examples.externalsystems.ledger import Entry
 from runtime.assembly import open_worker
 from runtime.temporal_server import TemporalAddress
 from tests.acceptance.crashing_worker import crashing_worker
+from tests.acceptance.streamed_crashes import (
+    CONTENT,
+    StreamedCrash,
+    killed_while_a_body_goes,
+    killed_while_an_answer_comes,
+)
 from tests.fixtures.tieline import Installation, installed
 from tests.fixtures.waiting import until
 
@@ -43,19 +50,40 @@ class Crashed:
     result: RunResult
 
 
+@dataclass(frozen=True, slots=True)
+class AllCrashes:
+    """By point and delivery; and of calls whose bodies were under way."""
+
+    calls: dict[tuple[str, str], Crashed]
+    answer: StreamedCrash
+    body: StreamedCrash
+
+
 @pytest_asyncio.fixture(scope="module")
-async def crashed(
+async def all_crashes(
     tmp_path_factory: pytest.TempPathFactory, temporal_server: TemporalAddress, systems: Systems
-) -> dict[tuple[str, str], Crashed]:
+) -> AllCrashes:
     """All deliveries at all points, side by side: each waits for Temporal to notice that its worker is gone."""
+    address = temporal_server.address
 
     async def one(point: str, delivery: str) -> Crashed:
         folder = tmp_path_factory.mktemp(f"{point}-{delivery}")
-        async with installed(folder, temporal_server.address, systems) as installation:
+        async with installed(folder, address, systems) as installation:
             return await crash_and_finish(installation, point, delivery)
 
     cases = [(point, delivery) for point in POINTS for delivery in ADAPTERS]
-    return dict(zip(cases, await asyncio.gather(*(one(*case) for case in cases)), strict=True))
+    calls, answer, body = await asyncio.gather(
+        asyncio.gather(*(one(*case) for case in cases)),
+        killed_while_an_answer_comes(tmp_path_factory.mktemp("answer"), address, systems),
+        killed_while_a_body_goes(tmp_path_factory.mktemp("body"), address, systems),
+    )
+    return AllCrashes(dict(zip(cases, calls, strict=True)), answer, body)
+
+
+@pytest.fixture(scope="module")
+def crashed(all_crashes: AllCrashes) -> dict[tuple[str, str], Crashed]:
+    """By point and delivery."""
+    return all_crashes.calls
 
 
 async def crash_and_finish(installation: Installation, point: str, delivery: str) -> Crashed:
@@ -134,3 +162,18 @@ async def test_an_unsafe_call_is_not_sent_again_before_somebody_has_looked(
     assert (seen.requests, seen.effects) == (1, 1)
     assert (seen.result.call.status if seen.result.call else None) == status
     assert any("outcome unknown: POST flaky/" in step and "the worker was lost" in step for step in seen.steps)
+
+
+async def test_an_answer_that_was_under_way_is_fetched_again_and_leaves_no_draft(all_crashes: AllCrashes) -> None:
+    seen = all_crashes.answer
+    assert seen.result.call is not None
+    assert seen.result.call.asset is not None
+    assert (seen.requests, seen.result.call.attempt) == (2, 2)
+    assert seen.result.call.asset.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert (seen.left, seen.after) == (1, 0)
+
+
+async def test_a_body_that_was_under_way_is_not_sent_again_before_somebody_has_looked(all_crashes: AllCrashes) -> None:
+    seen = all_crashes.body
+    assert (seen.requests, seen.result.value) == (1, "seen")
+    assert any("outcome unknown: POST files/file" in step and "the worker was lost" in step for step in seen.steps)

@@ -7,10 +7,12 @@ import tracemalloc
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.fixtures.http import Headers, Received, Wire
+from tests.fixtures.leftovers import payload_files
 from tests.fixtures.told import JSON, Told, answer, failure, fresh
 
 GZIP: Headers = [*JSON, ("Content-Encoding", "gzip")]
@@ -74,7 +76,7 @@ async def test_a_call_answered_with_what_cannot_be_used_is_completed_and_never_s
 ) -> None:
     path, unusable = fresh("/unusable"), UNUSABLE[what]
     told.server.reply(f"/api{path}", 200, unusable.body(), unusable.headers)
-    run = await told.start(path, method=method)
+    run = await told.start(path, method=method, answer="value" if "bytes" in unusable.why else "auto")
     found = failure(await told.ended(run))
     assert (found.category, found.verdict, found.actor) == ("result_unusable", "final", "user")
     assert unusable.why in found.message
@@ -83,22 +85,24 @@ async def test_a_call_answered_with_what_cannot_be_used_is_completed_and_never_s
     assert await told.history_bytes(run) < 20_000
 
 
-async def test_an_answer_that_never_ends_is_cut_off_at_the_limit(told: Told) -> None:
+@pytest.mark.parametrize("limit", [{"answer": "value"}, {"max_asset_bytes": 3 * MEGABYTE}], ids=["value", "asset"])
+async def test_an_answer_that_never_ends_is_cut_off_at_the_limit(told: Told, limit: dict[str, Any]) -> None:
     path = fresh("/endless")
     told.server.on(f"/api{path}", chunks_without_end)
-    found = failure(await told.call(path, method="POST"))
+    found = failure(await told.call(path, method="POST", **limit))
     assert (found.category, found.verdict) == ("result_unusable", "final")
     assert len(told.server.to(f"/api{path}")) == 1
 
 
-async def test_a_bomb_of_100_mib_takes_no_20_mib_of_memory(told: Told) -> None:
+@pytest.mark.parametrize("limit", [{"answer": "value"}, {"max_asset_bytes": 50 * MEGABYTE}], ids=["value", "asset"])
+async def test_a_bomb_of_100_mib_takes_no_20_mib_of_memory(told: Told, limit: dict[str, Any]) -> None:
     path, body = fresh("/bomb"), bomb()
     assert len(body) < 200_000
     told.server.reply(f"/api{path}", 200, body, GZIP)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        failure(await told.call(path))
+        failure(await told.call(path, **limit))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -135,7 +139,6 @@ async def test_a_large_answer_stands_encrypted_beside_the_history(told: Told) ->
     run = await told.start(path)
     assert answer(await told.ended(run)).body == json.loads(content)
     assert await told.history_bytes(run) < 10_000
-    folder = told.tieline.stores.settings.data_dir / "payloads"
-    stored = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    stored = payload_files(told.tieline)
     assert max(map(len, stored)) > 600_000
     assert not [file for file in stored if b'"name"' in file]

@@ -94,7 +94,7 @@ async def test_an_error_that_counts_as_success_must_be_readable(told: Told) -> N
     path = fresh("/page")
     told.server.reply(f"/api{path}", 404, LARGE)
 
-    found = failure(await told.call(path, success=["404"]))
+    found = failure(await told.call(path, success=["404"], answer="value"))
 
     assert (found.category, found.status) == ("result_unusable", 404)
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from definitions.run import Decision, RunResult
-from runtime.runs import KeyConflict, NotWaiting, RunCancelled, RunFailed, RunFilter, RunNotFound
+from runtime.run_filter import RunFilter
+from runtime.runs import KeyConflict, NotWaiting, RunCancelled, RunFailed, RunNotFound
 from tests.fixtures.tieline import Installation
 from tests.fixtures.waiting import until
 

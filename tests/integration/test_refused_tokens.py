@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from activities.http import CallFailed, HttpActivities
+from activities.http import HttpActivities
+from activities.parking import CallFailed
 from auth.credential import Credential
 from auth.resolver import CredentialResolver
 from definitions.loading import load_text

@@ -198,6 +198,7 @@ async def test_the_known_hosts_of_whoever_runs_the_process_are_not_asked(
         ("pinned", "SHA256:abcdef"),
         ("pinned", STRANGER.export_private_key().decode()),
     ],
+    ids=["no key", "no host", "a broken hash", "an unknown marker", "a fingerprint", "a private key"],
 )
 async def test_trust_that_cannot_be_read_is_an_error_that_names_the_line(
     faulty: FaultySftp, connections: SshConnections, policy: str, line: str

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from definitions.run import Call, CallResult, Failure, RunResult, RunState
+    from definitions.run import AnyCall, Failure, RunResult, RunState
     from definitions.sweep import Batch, Sweep, Tally
 
 from workflows.refresh_sweep import RefreshSweepWorkflow
@@ -15,7 +15,7 @@ from workflows.run import RunWorkflow
 @workflow.defn(name="tieline.run")
 class WaitsBeforeItCalls(RunWorkflow):
     @workflow.run
-    async def run(self, call: Call) -> RunResult:
+    async def run(self, call: AnyCall) -> RunResult:
         await workflow.sleep(1)
         return await super().run(call)
 
@@ -23,10 +23,10 @@ class WaitsBeforeItCalls(RunWorkflow):
 @workflow.defn(name="tieline.run")
 class CallsTwice(RunWorkflow):
     @workflow.run
-    async def run(self, call: Call) -> RunResult:
+    async def run(self, call: AnyCall) -> RunResult:
         return await super().run(call)
 
-    async def _call(self, call: Call, time_left: timedelta) -> CallResult | Failure:
+    async def _call(self, call: AnyCall, time_left: timedelta) -> RunResult | Failure:
         await super()._call(call, time_left)
         return await super()._call(call, time_left)
 
@@ -34,7 +34,7 @@ class CallsTwice(RunWorkflow):
 @workflow.defn(name="tieline.run")
 class AsksWithoutShowing(RunWorkflow):
     @workflow.run
-    async def run(self, call: Call) -> RunResult:
+    async def run(self, call: AnyCall) -> RunResult:
         return await super().run(call)
 
     def _show(self, state: RunState, because: Failure) -> None:
@@ -44,7 +44,7 @@ class AsksWithoutShowing(RunWorkflow):
 @workflow.defn(name="tieline.run")
 class LooksAtTheClock(RunWorkflow):
     @workflow.run
-    async def run(self, call: Call) -> RunResult:
+    async def run(self, call: AnyCall) -> RunResult:
         datetime.now()
         return await super().run(call)
 

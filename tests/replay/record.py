@@ -308,11 +308,16 @@ async def _is(tieline: Installation, run_id: str, state: str) -> bool:
 async def record(tieline: Installation, scenario: Scenario) -> str:
     """Run a scenario to its end and write its history; returns the workflow's id."""
     run_id = await scenario(tieline)
+    await keep(tieline, scenario.__name__, run_id)
+    return run_id
+
+
+async def keep(tieline: Installation, name: str, run_id: str) -> None:
+    """Wait for a run's end and write its history."""
     await _ended(tieline, run_id)
     history = await tieline.client.get_workflow_handle(run_id).fetch_history()
     clean = re.sub(r'"identity": "[^"]*"', '"identity": "recorder"', history.to_json())
-    (FOLDER / f"{scenario.__name__}.json").write_text(clean + "\n", encoding="utf-8")
-    return run_id
+    (FOLDER / f"{name}.json").write_text(clean + "\n", encoding="utf-8")
 
 
 async def main() -> None:

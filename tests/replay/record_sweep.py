@@ -15,6 +15,7 @@ from runtime.exit import leave
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.settings import Settings
 from runtime.temporal_server import embedded_temporal
+from tests.fixtures.assets import payloads_in
 from tests.fixtures.sweep_pages import Pages, started
 from tests.replay.record import FOLDER, KEYS
 from workflows.refresh_sweep import PAGES_PER_RUN
@@ -54,7 +55,7 @@ async def main() -> None:
     ids: dict[str, str] = json.loads(SWEEPS.read_text(encoding="utf-8")) if SWEEPS.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         async with embedded_temporal(Settings(data_dir=Path(folder))) as server:
-            converter = data_converter(from_environment(KEYS.get_secret_value()), Path(folder) / "payloads")
+            converter = data_converter(from_environment(KEYS.get_secret_value()), payloads_in(Path(folder)))
             client = await Client.connect(server.address, plugins=[tieline_plugin(converter)])
             for name, pages in scenarios().items():
                 if name not in ids:

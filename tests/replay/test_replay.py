@@ -13,8 +13,10 @@ from temporalio.workflow import NondeterminismError
 
 from auth.keys import from_environment
 from runtime.plugin import ROOMS_PASSED_THROUGH, WORKFLOWS, data_converter, tieline_plugin
+from tests.fixtures.assets import payloads_in
 from tests.replay.mutants import AsksWithoutShowing, CallsTwice, LooksAtTheClock, WaitsBeforeItCalls
 from tests.replay.record import FOLDER, KEYS, MANIFEST, SCENARIOS, WITHOUT_WORKER
+from tests.replay.record_sftp import SFTP_SCENARIOS
 from tests.replay.tracing import lines_run, missed_lines
 from workflows import run as run_module
 
@@ -23,7 +25,7 @@ IDS: dict[str, str] = json.loads(MANIFEST.read_text(encoding="utf-8"))
 
 @pytest.fixture
 def converter(tmp_path: Path) -> DataConverter:
-    return data_converter(from_environment(KEYS.get_secret_value()), tmp_path)
+    return data_converter(from_environment(KEYS.get_secret_value()), payloads_in(tmp_path))
 
 
 def history(name: str) -> WorkflowHistory:
@@ -31,7 +33,8 @@ def history(name: str) -> WorkflowHistory:
 
 
 def test_the_corpus_holds_every_scenario() -> None:
-    assert set(IDS) == {scenario.__name__ for scenario in SCENARIOS + WITHOUT_WORKER}
+    of_http, of_sftp = SCENARIOS + WITHOUT_WORKER, SFTP_SCENARIOS
+    assert set(IDS) == {each.__name__ for each in of_http} | {each.__name__ for each in of_sftp}
 
 
 @pytest.mark.parametrize("name", sorted(IDS))

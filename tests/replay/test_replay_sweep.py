@@ -11,6 +11,7 @@ from temporalio.workflow import NondeterminismError
 
 from auth.keys import from_environment
 from runtime.plugin import data_converter, tieline_plugin
+from tests.fixtures.assets import payloads_in
 from tests.replay.mutants import WaitsBeforeItRenews
 from tests.replay.record import FOLDER, KEYS
 from tests.replay.record_sweep import SWEEPS, scenarios
@@ -24,7 +25,7 @@ IDS: dict[str, str] = json.loads(SWEEPS.read_text(encoding="utf-8"))
 
 @pytest.fixture
 def converter(tmp_path: Path) -> DataConverter:
-    return data_converter(from_environment(KEYS.get_secret_value()), tmp_path)
+    return data_converter(from_environment(KEYS.get_secret_value()), payloads_in(tmp_path))
 
 
 def history(name: str) -> WorkflowHistory:

@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,14 +13,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.body import encode_body
-from definitions.operation import FilePart, FormBody, JsonBody, MultipartBody, RawBody, TextBody
+from activities.sources import Sources
+from activities.streams import Draft
+from definitions.asset import Asset
+from definitions.operation import (
+    AssetBody,
+    Body,
+    FilePart,
+    FormBody,
+    JsonBody,
+    MultipartBody,
+    RawBody,
+    SftpBody,
+    TextBody,
+)
+from net.messages import StreamedContent
 
 Part = tuple[str, str | None, bytes]
 
 
+def encoded(body: Body) -> tuple[bytes, str | None]:
+    """Of what is at hand."""
+    content, media_type = encode_body(body)
+    assert isinstance(content, bytes)
+    return content, media_type
+
+
 def received(body: MultipartBody) -> list[Part]:
     """The parts as a server's own parser reads them: name, file name, content."""
-    content, media_type = encode_body(body)
+    content, media_type = encoded(body)
     assert media_type is not None
     fields: list[Part] = []
     files: list[Part] = []
@@ -84,7 +107,7 @@ def test_half_a_character_is_refused_like_any_fault_of_the_operation(body: Any) 
 def test_a_form_keeps_order_and_repeated_names() -> None:
     fields = (("b", "1"), ("a", "x y&=+ü%"), ("b", "2"), ("", ""))
 
-    content, media_type = encode_body(FormBody(fields=fields))
+    content, media_type = encoded(FormBody(fields=fields))
 
     assert media_type == "application/x-www-form-urlencoded"
     assert parse_qsl(content.decode(), keep_blank_values=True) == list(fields)
@@ -92,7 +115,7 @@ def test_a_form_keeps_order_and_repeated_names() -> None:
 
 @given(fields=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=4))
 def test_any_form_arrives_as_it_is(fields: list[tuple[str, str]]) -> None:
-    content, _ = encode_body(FormBody(fields=tuple(fields)))
+    content, _ = encoded(FormBody(fields=tuple(fields)))
 
     assert content.isascii()
     assert parse_qsl(content.decode(), keep_blank_values=True) == fields
@@ -133,7 +156,7 @@ def test_multipart_carries_fields_and_files_under_their_names() -> None:
 
 
 def test_each_file_says_its_media_type() -> None:
-    content, _ = encode_body(MultipartBody(files=(file(media_type="image/png"),)))
+    content, _ = encoded(MultipartBody(files=(file(media_type="image/png"),)))
 
     assert b'; name="file"; filename="a.txt"\r\nContent-Type: image/png\r\n\r\n' in content
 
@@ -153,7 +176,7 @@ def test_no_name_can_end_its_quotation_or_its_line(field: str, name: str, sent: 
 
 
 def test_no_content_can_end_its_part_since_nobody_knows_the_boundary() -> None:
-    first, second = (encode_body(MultipartBody(fields=(("a", "b"),)))[1] for _ in range(2))
+    first, second = (encoded(MultipartBody(fields=(("a", "b"),)))[1] for _ in range(2))
 
     assert first != second
 
@@ -176,4 +199,59 @@ def test_any_multipart_arrives_as_it_is(values: list[str], contents: list[bytes]
 def test_what_is_encoded_as_json_is_read_back_the_same() -> None:
     value = {"a": [{"b": '\u2028\u0000"\\'}, -0.5, 1e300, ""]}
 
-    assert json.loads(encode_body(JsonBody(value=value))[0]) == value
+    assert json.loads(encoded(JsonBody(value=value))[0]) == value
+
+
+class Kept:
+    """One asset, in pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+
+    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]:
+        raise AssertionError("nothing is written")
+
+    async def read(self, asset: Asset | str, start: int = 0) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+    async def hold(self, sha256: str, holder: str) -> None:
+        raise AssertionError("a body is only read")
+
+
+CSV = Asset(sha256="a" * 64, size=6, name="a.csv", media_type="text/csv")
+
+
+async def streamed(content: bytes | StreamedContent) -> bytes:
+    assert isinstance(content, StreamedContent)
+    return b"".join([piece async for piece in content.open()])
+
+
+@pytest.mark.parametrize(("media_type", "sent"), [(None, "text/csv"), ("text/plain", "text/plain")])
+async def test_an_asset_is_read_while_it_is_sent_and_may_be_read_again(media_type: str | None, sent: str) -> None:
+    content, told = encode_body(AssetBody(asset=CSV, media_type=media_type), Sources(Kept(b"abc", b"def")))
+
+    assert told == sent
+    assert [await streamed(content), await streamed(content)] == [b"abcdef", b"abcdef"]
+    assert isinstance(content, StreamedContent)
+    assert content.size == 6
+
+
+async def test_a_multipart_body_with_an_asset_knows_its_length() -> None:
+    parts = (FilePart(name="a", filename="a.csv", asset=CSV), file(b"small"))
+
+    content, _ = encode_body(MultipartBody(fields=(("b", "c"),), files=parts), Sources(Kept(b"abc", b"def")))
+
+    sent = await streamed(content)
+    assert isinstance(content, StreamedContent)
+    assert content.size == len(sent)
+    assert b'name="a"; filename="a.csv"\r\nContent-Type: text/csv\r\n\r\nabcdef\r\n--' in sent
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(AssetBody(asset=CSV), "no assets are at hand"), (SftpBody(adapter="bank", path="a"), "no SFTP server")],
+)
+def test_what_is_not_at_hand_cannot_be_sent(body: Body, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        encode_body(body)

@@ -262,6 +262,7 @@ def test_a_multipart_body_keeps_its_boundary_whatever_the_constants_say() -> Non
 
     [(_, media_type)] = headers(request)
     boundary = media_type.removeprefix("multipart/form-data; boundary=").encode()
+    assert isinstance(request.content, bytes)
     assert request.content.startswith(b"--" + boundary)
 
 

@@ -5,8 +5,18 @@ from typing import Any
 import pytest
 
 from cli.errors import CliError
-from cli.operation import BodyOptions, build_operation
-from definitions.operation import FormBody, HttpOperation, JsonBody, MultipartBody, RawBody, TextBody
+from cli.operation import BodyOptions, build_operation, with_asset
+from definitions.asset import Asset
+from definitions.operation import (
+    AssetBody,
+    FormBody,
+    HttpOperation,
+    JsonBody,
+    MultipartBody,
+    RawBody,
+    SftpBody,
+    TextBody,
+)
 
 
 def build(method: str = "POST", path: str = "/leads", **options: Any) -> HttpOperation:
@@ -83,7 +93,7 @@ def test_two_kinds_of_body_exclude_each_other() -> None:
 
 
 def test_a_media_type_needs_a_body_that_has_none_of_its_own() -> None:
-    with pytest.raises(CliError, match="--media-type belongs to --text or --body"):
+    with pytest.raises(CliError, match="--media-type belongs to --text, --body, --asset or --sftp"):
         build(json="{}", media_type="text/plain")
 
 
@@ -111,3 +121,33 @@ def test_a_value_that_the_operation_refuses_is_named_by_its_option(option: str, 
 def test_an_unknown_method_is_refused_with_those_that_exist() -> None:
     with pytest.raises(CliError, match="METHOD: Input should be 'GET', 'HEAD', 'POST'"):
         build(method="FETCH")
+
+
+def test_an_asset_is_put_in_when_it_is_known() -> None:
+    known = Asset(sha256="a" * 64, size=5, name="a.csv", media_type="text/csv")
+
+    operation = with_asset(build(asset="aaaaaaaa", media_type="text/plain"), known)
+
+    assert operation.body == AssetBody(asset=known, media_type="text/plain")
+
+
+def test_a_file_of_an_sftp_server_is_named_by_adapter_and_path() -> None:
+    assert build(sftp="bank:outbox/a:b.csv").body == SftpBody(adapter="bank", path="outbox/a:b.csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sftp": "outbox/a.csv"}, "expected ADAPTER:PATH"),
+        ({"sftp": "bank:../a.csv"}, "body"),
+        ({"sftp": "bank:a", "asset": "aaaaaaaa"}, "choose one of --asset, --sftp"),
+        ({"answer": "file"}, "--answer"),
+        ({"answer": "asset", "extract": "a"}, "extract needs the answer as a value"),
+        ({"max_asset_bytes": 0}, "--max-asset-bytes"),
+        ({"stall_after": "soon"}, "--stall-after"),
+        ({"transfer_timeout": "soon"}, "--transfer-timeout"),
+    ],
+)
+def test_what_cannot_be_meant_about_large_bodies_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(CliError, match=words):
+        build(**options)

@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from auth.keys import Keyring
 from runtime.codec import ENCODING, KEY_ID, EncryptionCodec, UndecodablePayload
 from runtime.plugin import data_converter
+from tests.fixtures.assets import payloads_in
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 PLAIN = Payload(metadata={"encoding": b"json/plain", "note": b"customer 4711"}, data=b'"jane@example.com"')
@@ -111,7 +112,7 @@ async def test_the_history_key_is_not_the_key_that_wraps_secrets() -> None:
 
 
 async def test_a_failure_keeps_its_type_in_clear_and_its_text_and_stack_encrypted(tmp_path: Path) -> None:
-    converter = data_converter(keyring("old"), tmp_path)
+    converter = data_converter(keyring("old"), payloads_in(tmp_path))
     failure = Failure()
     error = _raised(ApplicationError("jane@example.com was refused", {"why": "jane"}, type="CallFailed"))
     await converter.encode_failure(error, failure)
@@ -129,9 +130,11 @@ async def test_a_failure_keeps_its_type_in_clear_and_its_text_and_stack_encrypte
 
 async def test_a_foreign_failure_is_refused_with_the_name_of_its_key(tmp_path: Path) -> None:
     failure = Failure()
-    await data_converter(keyring("new"), tmp_path).encode_failure(_raised(ApplicationError("secret text")), failure)
+    await data_converter(keyring("new"), payloads_in(tmp_path)).encode_failure(
+        _raised(ApplicationError("secret text")), failure
+    )
     with pytest.raises(UndecodablePayload, match="'new'"):
-        await data_converter(keyring("old"), tmp_path).decode_failure(failure)
+        await data_converter(keyring("old"), payloads_in(tmp_path)).decode_failure(failure)
 
 
 def _raised(error: FailureError) -> FailureError:

@@ -77,6 +77,8 @@ def test_an_operation_has_sensible_limits_by_itself() -> None:
         timedelta(days=30),
     )
     assert (found.max_bytes, found.on_failure) == (1024 * 1024, FailurePolicy.FAIL)
+    assert (found.answer, found.max_asset_bytes) == ("auto", 1024**3)
+    assert (found.stall_after, found.transfer_timeout) == (timedelta(seconds=60), timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,12 @@ def test_an_operation_has_sensible_limits_by_itself() -> None:
         ({"pth": "x"}, "Extra inputs are not permitted"),
         ({"max_bytes": 0}, "greater than 0"),
         ({"max_bytes": 17 * 1024 * 1024}, "less than or equal to 16777216"),
+        ({"max_asset_bytes": 100 * 1024**3 + 1}, "less than or equal to 107374182400"),
+        ({"answer": "file"}, "'auto', 'value' or 'asset'"),
+        ({"answer": "asset", "extract": "a"}, "extract needs the answer as a value"),
+        ({"body": {"type": "asset", "asset": {"sha256": "abc", "size": 1}}}, "should match pattern"),
+        ({"body": {"type": "sftp", "adapter": "bank", "path": "../x"}}, "path"),
+        ({"body": {"type": "multipart", "files": [{"name": "a", "filename": "b"}]}}, "content or an asset"),
         ({"timeout": 0}, "must be longer than zero"),
         ({"give_up_after": "-1s"}, "expected a duration such as 30s, 5m, 24h or 30d"),
         ({"extract": "a["}, "not a JMESPath expression"),

@@ -22,6 +22,7 @@ from definitions.run import Actor, Verdict
 from runtime.history import Step, steps_of
 from runtime.plugin import data_converter
 from runtime.runs import Runs, RunSummary
+from tests.fixtures.assets import payloads_in
 from tests.replay.record import FOLDER, KEYS, MANIFEST
 
 LOST = TimeoutError("no heartbeat", type=TimeoutType.HEARTBEAT, last_heartbeat_details=[])
@@ -29,7 +30,7 @@ LOST = TimeoutError("no heartbeat", type=TimeoutType.HEARTBEAT, last_heartbeat_d
 
 @pytest.fixture
 def converter(tmp_path: Path) -> DataConverter:
-    return data_converter(from_environment(KEYS.get_secret_value()), tmp_path)
+    return data_converter(from_environment(KEYS.get_secret_value()), payloads_in(tmp_path))
 
 
 async def read(name: str, converter: DataConverter, *pending: PendingActivityInfo, events: int = 1000) -> list[Step]:

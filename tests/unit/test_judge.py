@@ -104,6 +104,8 @@ ROWS: list[tuple[str, str]] = [
     ("not sent: pool_timeout", "aaaaa"),
     ("not sent: egress_denied", "fffff"),
     ("not sent: invalid_request", "fffff"),
+    ("not sent: content_failed", "aaaaa"),
+    ("maybe sent: content_failed", "aaaau"),
     ("maybe sent: timeout", "aaaau"),
     ("maybe sent: connection_lost", "aaaau"),
     ("maybe sent: protocol_error", "aaaau"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.decoding import _STEP, TooLargeError, UndecodableError, decoder_for
+from net.decoding import _STEP, Decoder, TooLargeError, UndecodableError, decoder_for
 
 LIMIT = 100_000
 
@@ -31,9 +31,15 @@ CODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 def decode(codings: list[str], coded: bytes, *cuts: int, limit: int = LIMIT) -> bytes:
     decoder = decoder_for(codings, limit)
-    for start, end in pairwise([0, *sorted(cuts), len(coded)]):
-        decoder.feed(coded[start:end])
-    return decoder.finish()
+    parts = [b"".join(decoder.decode(coded[start:end])) for start, end in pairwise([0, *sorted(cuts), len(coded)])]
+    decoder.end()
+    return b"".join(parts)
+
+
+def feed(decoder: Decoder, piece: bytes) -> None:
+    """Decode a piece and keep nothing of it."""
+    for _ in decoder.decode(piece):
+        pass
 
 
 @given(st.sampled_from(list(CODERS)), st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=6))
@@ -64,9 +70,9 @@ def test_codings_are_named_in_any_case_and_identity_counts_for_nothing(codings: 
 )
 def test_a_coding_that_was_not_asked_for_is_refused_as_soon_as_there_is_a_body(codings: list[str]) -> None:
     decoder = decoder_for(codings, LIMIT)
-    decoder.feed(b"")
+    feed(decoder, b"")
     with pytest.raises(UndecodableError):
-        decoder.feed(b"x")
+        feed(decoder, b"x")
 
 
 @pytest.mark.parametrize("coding", ["br", "gzip", "deflate", "gzip, gzip", "identity"])
@@ -116,7 +122,7 @@ def test_a_bomb_is_stopped_at_the_limit_before_it_is_in_memory() -> None:
     decoder = decoder_for(["gzip"], 1024 * 1024)
     tracemalloc.start()
     with pytest.raises(TooLargeError):
-        decoder.feed(bomb)
+        feed(decoder, bomb)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * 1024 * 1024
@@ -125,19 +131,9 @@ def test_a_bomb_is_stopped_at_the_limit_before_it_is_in_memory() -> None:
 @pytest.mark.parametrize("endless", [gzip.compress(b"", mtime=0), b"\0"], ids=["gzip", "zeros"])
 def test_what_decodes_to_nothing_for_ever_is_stopped_too(endless: bytes) -> None:
     decoder = decoder_for(["gzip"], 10_000)
-    decoder.feed(gzip.compress(b"start"))
+    feed(decoder, gzip.compress(b"start"))
     with pytest.raises(TooLargeError):
-        decoder.feed(endless * (20_000 // len(endless)))
-
-
-def test_a_body_in_tiny_pieces_takes_no_more_memory_than_one_in_large_ones() -> None:
-    decoder = decoder_for([], 1024 * 1024)
-    tracemalloc.start()
-    for number in range(30_000):
-        decoder.feed(number.to_bytes(3, "big"))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 300_000
+        feed(decoder, endless * (20_000 // len(endless)))
 
 
 @pytest.mark.parametrize("form", ["gzip", "zlib", "raw deflate", "gzip in members"])

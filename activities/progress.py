@@ -1,0 +1,144 @@
+"""How far an attempt has got: what it tells Temporal while it works, and what the next one reads.
+
+Temporal hands it back as plain JSON values, so it is read here, by hand; what cannot be read is as if nothing was told,
+which costs time and never a file.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from definitions.asset import Asset
+from definitions.base import Model
+from definitions.sftp import Transferred
+
+
+class Phase(StrEnum):
+    """Of one file."""
+
+    WRITING = "writing"
+    """Nothing has its final name yet, or (without rename) all that has is ours."""
+    PUBLISHING = "publishing"
+    """All is written and compared; it may have its final name."""
+    COMMITTED = "committed"
+    """Downloaded: the asset is safe, and the source may be gone."""
+
+
+class Seen(Model):
+    """What a file on the server was when it was looked at: enough to know it again."""
+
+    kind: str
+    size: int | None = None
+    modified: float | None = None
+
+
+class FileProgress(Model):
+    """One file under way."""
+
+    phase: Phase
+    offset: int = Field(default=0, ge=0, description="Bytes from the first on that the server has acknowledged")
+    size: int | None = None
+    validator: str | None = Field(default=None, description="The same for as long as an HTTP source is unchanged")
+    sha256: str | None = None
+    resumed_from: int = 0
+    verified: str | None = None
+
+
+class Fetched(Model):
+    """One file that was downloaded; `ended` when its source is dealt with, too."""
+
+    path: str
+    asset: Asset
+    source: Seen
+    resumed_from: int = 0
+    ended: bool = False
+
+
+class Told(Model):
+    """All of it, as Temporal keeps it."""
+
+    done: str = Field(default="", description="Indexes of files, as in 0-12,14")
+    results: dict[int, Transferred] = Field(
+        default_factory=dict, description="Of those whose result says more than the usual"
+    )
+    files: dict[int, FileProgress] = Field(default_factory=dict)
+    fetched: tuple[Fetched, ...] = ()
+    source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
+
+
+class Moved(Model):
+    """How far a transfer is, for whoever watches it. `total` None: nobody knows how much there is."""
+
+    done: int
+    total: int | None
+    unit: Literal["bytes", "files"]
+
+
+def moved(told: Told, files: int | None) -> Moved | None:
+    """In bytes of the one file, or in files of several; None where nothing is told. `files`: how many there are."""
+    if files != 1:
+        return Moved(done=len(parse_ranges(told.done)), total=files, unit="files")
+    for each in told.files.values():
+        return Moved(done=each.offset, total=each.size, unit="bytes")
+    return None
+
+
+class Progress:
+    """The same while it changes."""
+
+    def __init__(self, told: Told | None = None) -> None:
+        told = told or Told()
+        self.done = parse_ranges(told.done)
+        self.results = dict(told.results)
+        self.files = dict(told.files)
+        self.fetched = {each.path: each for each in told.fetched}
+        self.source = told.source
+
+    def told(self) -> Told:
+        """What the next attempt needs."""
+        return Told(
+            done=format_ranges(self.done),
+            results=dict(self.results),
+            files=dict(self.files),
+            fetched=tuple(self.fetched.values()),
+            source=self.source,
+        )
+
+    def end(self, index: int, result: Transferred | None) -> None:
+        """A file is done; `result` only where it says more than what follows from the operation."""
+        self.files.pop(index, None)
+        self.done.add(index)
+        if result is not None:
+            self.results[index] = result
+
+
+def read_progress(details: Sequence[Any]) -> Progress:
+    """From the heartbeat of the attempt before."""
+    if not details:
+        return Progress()
+    try:
+        return Progress(Told.model_validate(details[0]))
+    except (ValidationError, ValueError):
+        return Progress()
+
+
+def format_ranges(indexes: Iterable[int]) -> str:
+    """`0-12,14`."""
+    ranges: list[list[int]] = []
+    for index in sorted(indexes):
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def parse_ranges(text: str) -> set[int]:
+    """Raises ValueError."""
+    found: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found

@@ -1,0 +1,248 @@
+"""The activity that does one SFTP operation: resolve, log in, do what is left to do, say how far it got."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from temporalio import activity
+
+from activities.failures import application_error, interrupted, unforeseen, without_credential
+from activities.http import Credentials
+from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
+from activities.progress import Progress, read_progress
+from activities.sftp_beats import Beats, Record, record_at_temporal
+from activities.sftp_copy import copy
+from activities.sftp_download import download
+from activities.sftp_folders import delete, exists, mkdir, move, stat
+from activities.sftp_judge import Refused, failure_of_error, sftp_failure
+from activities.sftp_list import list_folder
+from activities.sftp_places import Places
+from activities.sftp_publish import remove_quietly
+from activities.sftp_sources import DeadSource
+from activities.sftp_task import CLEAN_UP_WITHIN, AssetFiles, Connections, Outcome, Session, Task
+from activities.sftp_upload import upload
+from activities.streams import HttpStreams, SourceFailed
+from auth.credential import Credential
+from auth.errors import CredentialError, NeedsReconnect
+from auth.sftp_account import SftpAddress, sftp_server
+from definitions.integration import SftpServerModes
+from definitions.run import Failure, SftpCall, Verdict
+from definitions.sftp import SftpResult, Timing
+from net.errors import Sent
+from net.sftp_errors import SftpError
+from net.sftp_server import SftpServer
+from storage.errors import AssetDamaged, AssetMissing, AssetStoreUnavailable, AssetTooLarge
+
+UNCHECKED = "the server's key was not checked, as the integration says host_key: insecure: anybody can be this server"
+
+_DOES: dict[str, Callable[[Task, Any], Awaitable[Outcome]]] = {
+    "sftp.upload": upload,
+    "sftp.download": download,
+    "sftp.list": list_folder,
+    "sftp.stat": stat,
+    "sftp.exists": exists,
+    "sftp.mkdir": mkdir,
+    "sftp.move": move,
+    "sftp.delete": delete,
+    "sftp.copy": copy,
+}
+_OF_ASSETS: dict[type[Exception], str] = {
+    AssetMissing: "asset_missing",
+    AssetDamaged: "asset_damaged",
+    AssetTooLarge: "too_large",
+    AssetStoreUnavailable: "asset_store_unavailable",
+}
+
+
+class SftpCredentials(Credentials, Protocol):
+    """Where an account comes from, and who is told what its server said: `auth.resolver.CredentialResolver`."""
+
+    async def note_dead(self, credential: Credential, cause: str, told: NeedsReconnect) -> None: ...
+
+    async def note_well(self, credential: Credential) -> None: ...
+
+
+class SftpActivities:
+    """Moves files to and from other people's SFTP servers with the credential of the moment."""
+
+    def __init__(
+        self,
+        credentials: SftpCredentials,
+        parking: Parking,
+        connections: Connections,
+        assets: AssetFiles,
+        http: HttpStreams | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        record: Record = record_at_temporal,
+    ) -> None:
+        self._credentials = credentials
+        self._parking = parking
+        self._connections = connections
+        self._assets = assets
+        self._http = http
+        self._now = now
+        self._record = record
+
+    @activity.defn(name="tieline.sftp")
+    async def operate(self, call: SftpCall) -> SftpResult:
+        """Do what is left to do; a `Failure` in the error's details says what that means for the run."""
+        attempt = activity.info().attempt
+        beats = Beats(read_progress(activity.info().heartbeat_details), self._record)
+        try:
+            with beats.running():
+                return await make_or_park(self._parking, call, lambda: self.make(call, attempt, beats))
+        except CallFailed as error:
+            failure = error.failure
+        except Exception as error:
+            activity.logger.exception("an error that nobody foresaw")
+            failure = unforeseen(call, error)
+        tell(call, failure)
+        raise application_error(failure)
+
+    async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
+        """The same outside of an activity.
+
+        Raises:
+            CallFailed: no result; its failure says why and what to do.
+        """
+        try:
+            credential = await self._credentials.resolve(call.credential)
+            server, address = sftp_server(credential)
+        except CredentialError as error:
+            raise CallFailed(without_credential(call, error)) from None
+        beats = beats or Beats(Progress(), _keep_to_oneself)
+        try:
+            async with self._telling(call, credential, server, attempt, beats) as unfinished:
+                return await self._do(call, credential, server, address, attempt, beats, unfinished)
+        except CredentialError as error:
+            raise CallFailed(without_credential(call, error)) from None
+
+    async def _do(
+        self,
+        call: SftpCall,
+        credential: Credential,
+        server: SftpServer,
+        address: SftpAddress,
+        attempt: int,
+        beats: Beats,
+        unfinished: dict[int, tuple[str, ...]],
+    ) -> SftpResult:
+        operation, started, clock = call.operation, self._now(), time.monotonic()
+        async with self._connections.session(server) as session:
+            connected_after = time.monotonic() - clock
+            if credential.cause is not None:
+                await self._credentials.note_well(credential)
+            task = self._task(call, credential, address, session, beats, unfinished)
+            if server.policy == "insecure":
+                task.notes.add(UNCHECKED)
+            limits = operation.stall_after.total_seconds(), operation.timeout.total_seconds()
+            async with session.watch(*limits):
+                outcome = await _DOES[operation.type](task, operation)
+        seconds = time.monotonic() - clock
+        return SftpResult(
+            message=outcome.message,
+            timing=Timing(started=started, seconds=round(seconds, 3), connected_after=round(connected_after, 3)),
+            paths=outcome.paths,
+            username=session.username,
+            bytes=outcome.bytes,
+            sha256=outcome.sha256,
+            resumed_from=outcome.resumed_from,
+            files=outcome.files,
+            entries=outcome.entries,
+            next_cursor=outcome.next_cursor,
+            exists=outcome.exists,
+            account=credential.account,
+            attempt=attempt,
+            notes=task.notes.told(),
+        )
+
+    def _task(
+        self,
+        call: SftpCall,
+        credential: Credential,
+        address: SftpAddress,
+        session: Session,
+        beats: Beats,
+        unfinished: dict[int, tuple[str, ...]],
+    ) -> Task:
+        in_run = activity.info().workflow_id if activity.in_activity() else None
+        return Task(
+            call=call,
+            session=session,
+            places=Places(session, address.root, credential.parameters),
+            modes=credential.integration.sftp or SftpServerModes(),
+            beats=beats,
+            assets=self._assets,
+            http=self._http,
+            now=self._now,
+            holder=in_run or call.idempotency_key,
+            leftovers=unfinished,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _telling(
+        self, call: SftpCall, credential: Credential, server: SftpServer, attempt: int, beats: Beats
+    ) -> AsyncIterator[dict[int, tuple[str, ...]]]:
+        """Says what every way to fail means, and cleans up where nobody will go on. Raises CallFailed."""
+        unfinished: dict[int, tuple[str, ...]] = {}
+        ref = None
+        try:
+            yield unfinished
+            return
+        except (SftpError, Refused) as error:
+            failure = failure_of_error(call, error, credential.account, attempt)
+        except SourceFailed as error:
+            failure, ref = error.failure, error.ref if isinstance(error, DeadSource) else None
+        except tuple(_OF_ASSETS) as error:
+            failure = sftp_failure(call, _OF_ASSETS[type(error)], str(error), account=credential.account)
+        except asyncio.CancelledError:
+            if run_goes_on(call):
+                raise CallFailed(interrupted(call, Sent.NO, credential.account)) from None
+            if _was_cancelled_by_somebody():
+                await self._clean_up(server, unfinished)
+            raise
+        await self._after(failure, credential, server, beats, unfinished, own=ref is None)
+        raise CallFailed(failure, ref)
+
+    async def _after(
+        self,
+        failure: Failure,
+        credential: Credential,
+        server: SftpServer,
+        beats: Beats,
+        unfinished: dict[int, tuple[str, ...]],
+        *,
+        own: bool,
+    ) -> None:
+        """What a failure leaves to do: an account to be marked, progress to be kept, or files to be removed."""
+        if failure.verdict is Verdict.RECONNECT and own:
+            told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
+            await self._credentials.note_dead(credential, failure.category, told)
+        elif failure.verdict is Verdict.AGAIN:
+            await beats.record()
+        elif failure.verdict is Verdict.FINAL:
+            await self._clean_up(server, unfinished)
+
+    async def _clean_up(self, server: SftpServer, unfinished: dict[int, tuple[str, ...]]) -> None:
+        """As well as that goes within a short time: what is left is hidden, and known by its name."""
+        if not unfinished:
+            return
+        with contextlib.suppress(SftpError, TimeoutError):
+            async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
+                for path in [path for paths in unfinished.values() for path in paths]:
+                    await remove_quietly(session, path)
+
+
+def _was_cancelled_by_somebody() -> bool:
+    """Whether no attempt will follow. One that was given up for its silence is followed by another."""
+    if not activity.in_activity():
+        return False
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
+
+
+async def _keep_to_oneself(_: dict[str, Any]) -> None:
+    """Outside of a run nobody goes on."""

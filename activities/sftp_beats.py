@@ -1,0 +1,80 @@
+"""Tells Temporal how far an attempt has got: now and then by itself, and durably before what cannot be taken back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import AsyncActivityCancelledError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.progress import Progress
+
+INTERVAL = 1.0
+"""Seconds. The worker sends every fifth or so of them on to Temporal."""
+CANCELLED_WITHIN = 60.0
+"""Seconds in which the worker learns that its attempt is not wanted any more."""
+
+Record = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def record_at_temporal(details: dict[str, Any]) -> None:
+    """Return when Temporal holds these details: a heartbeat of the worker's own waits for seconds before it is sent.
+
+    An attempt that Temporal has given up, or that is to be cancelled, does not come back from here: another one may be
+    at the same files.
+    """
+    activity.heartbeat(details)  # else an older one that waits would come after
+    handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
+    try:
+        await handle.heartbeat(details)
+        return
+    except AsyncActivityCancelledError:
+        pass
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    await asyncio.sleep(CANCELLED_WITHIN)
+    raise TimeoutError("the attempt was given up, and its worker was not told")
+
+
+class Beats:
+    """The heartbeats of one attempt."""
+
+    def __init__(self, progress: Progress, record: Record = record_at_temporal) -> None:
+        self.progress = progress
+        self._record = record
+        self._lock = asyncio.Lock()
+        self._wanted = 0
+        self._recorded = 0
+
+    @contextmanager
+    def running(self, interval: float = INTERVAL) -> Iterator[None]:
+        """Beat while the body runs."""
+        loop = asyncio.get_running_loop()
+        handle = loop.call_later(interval, lambda: beat())
+
+        def beat() -> None:
+            nonlocal handle
+            activity.heartbeat(self._details())
+            handle = loop.call_later(interval, beat)
+
+        try:
+            yield
+        finally:
+            handle.cancel()
+
+    async def record(self) -> None:
+        """Return when Temporal holds the progress as it is now. Files that ask at once are told of in one message."""
+        self._wanted += 1
+        mine = self._wanted
+        async with self._lock:
+            if self._recorded >= mine:
+                return
+            upto = self._wanted
+            await self._record(self._details())
+            self._recorded = upto
+
+    def _details(self) -> dict[str, Any]:
+        return self.progress.told().model_dump(mode="json", exclude_defaults=True)

@@ -1,0 +1,85 @@
+"""Copy a file on its server: by the server itself where it offers that, else through here; whole when it is seen."""
+
+from activities.progress import FileProgress, Phase
+from activities.sftp_download import seen_of
+from activities.sftp_judge import Refused
+from activities.sftp_places import Place
+from activities.sftp_publish import content_hash, part_of, publish
+from activities.sftp_resume import Step, next_step
+from activities.sftp_task import Outcome, Task, outcome_of_files
+from definitions.sftp import Overwrite, SftpCopy, Transferred
+from net.sftp_server import RemoteFile
+
+
+async def copy(task: Task, operation: SftpCopy) -> Outcome:
+    """Raises Refused, SftpError."""
+    source = await task.places.resolve(operation.path)
+    target = await task.places.resolve(operation.to, source.name)
+    source, found = await task.places.follow(source)
+    if found is None:
+        raise Refused("not_found", f"there is no file {source.shown}")
+    if found.kind != "file":
+        raise Refused("not_a_file", f"{source.shown} is a {found.kind}")
+    if source.path == target.path:
+        raise Refused("invalid_request", f"{source.shown} cannot be copied onto itself")
+    part = await part_of(task, target, 0)
+    step = await _step(task, operation, found, part, target)
+    result = Transferred(path=target.shown, bytes=found.size or 0, verified="size")
+    if step is Step.COMPARE_TO_SKIP and await _same(task, source, target):
+        result = result.model_copy(update={"skipped": True, "verified": "read_back"})
+    elif step is not Step.DONE:
+        await _copy(task, operation, source, found, part, target)
+    return outcome_of_files("copied to", (result,))
+
+
+async def _step(task: Task, operation: SftpCopy, found: RemoteFile, part: Place, target: Place) -> Step:
+    final = await task.session.lstat(target.path)
+    if final is not None and final.kind == "folder":
+        raise Refused("already_exists", f"{target.shown} is a folder: end it with a slash to copy into it")
+    before = task.progress.files.get(0)
+    step = next_step(
+        before,
+        part=part != target and await task.session.lstat(part.path) is not None,
+        final=None if final is None else final.size or 0,
+        size=found.size,
+        overwrite=operation.overwrite,
+        moves_on_arrival=task.modes.moves_on_arrival,
+    )
+    if step is Step.REFUSE and not (part == target and before is not None):
+        raise Refused("already_exists", f"{target.shown} is there already")
+    if step is Step.ASK:
+        raise Refused("outcome_unknown", f"{target.shown} and its unfinished file are both gone")
+    # What an earlier attempt was about to rename, and is not there any more, has the name now.
+    return Step.DONE if step is Step.COMPARE_AS_OURS else step
+
+
+async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFile, part: Place, target: Place) -> None:
+    if operation.make_folders:
+        await task.places.make_folder_of(target)
+        await task.places.make_folder_of(part)
+    task.leftovers[0] = (part.path,)
+    task.progress.files[0] = FileProgress(phase=Phase.WRITING, size=found.size)
+    if part == target:
+        await task.beats.record()
+    elif await task.session.lstat(part.path) is not None:
+        await task.session.remove(part.path)
+    if not await task.session.copy(source.path, part.path):
+        await task.session.write(part.path, task.session.read(source.path))
+        task.notes.add("the server copies nothing itself: the content went through here")
+    await _check(task, source, found, part)
+    task.progress.files[0] = FileProgress(phase=Phase.PUBLISHING, size=found.size)
+    await task.beats.record()
+    if part != target:
+        replace = operation.overwrite is not Overwrite.FAIL
+        await publish(task.session, part.path, target, replace=replace, notes=task.notes)
+    del task.leftovers[0]
+
+
+async def _check(task: Task, source: Place, found: RemoteFile, part: Place) -> None:
+    now, copied = await task.session.stat(source.path), await task.session.stat(part.path)
+    if now is None or seen_of(now) != seen_of(found) or copied is None or copied.size != found.size:
+        raise Refused("source_changed", f"{source.shown} changed while it was copied")
+
+
+async def _same(task: Task, source: Place, target: Place) -> bool:
+    return await content_hash(task.session, source.path) == await content_hash(task.session, target.path)

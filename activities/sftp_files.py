@@ -1,0 +1,82 @@
+"""Files on SFTP servers as bodies of HTTP requests, read while they are sent."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from activities.failures import without_credential
+from activities.sftp import SftpCredentials
+from activities.sftp_judge import Refused, failure_of_error
+from activities.sftp_places import Places
+from activities.sftp_task import Connections, Session
+from activities.streams import RemoteBytes, SourceFailed
+from auth.credential import Credential
+from auth.errors import CredentialError, NeedsReconnect
+from auth.sftp_account import SftpAddress, sftp_server
+from definitions.auth import SftpAuth
+from definitions.refs import CredentialRef
+from definitions.run import SftpCall, Verdict
+from definitions.sftp import SftpDownload
+from net.sftp_errors import SftpError
+
+
+class SftpFiles:
+    """Opens files on connections that transfers share; this is `activities.streams.RemoteFiles`."""
+
+    def __init__(self, credentials: SftpCredentials, connections: Connections) -> None:
+        self._credentials = credentials
+        self._connections = connections
+
+    @contextlib.asynccontextmanager
+    async def open(self, ref: CredentialRef, path: str) -> AsyncIterator[RemoteBytes]:
+        """As `RemoteFiles.open` says."""
+        asked = SftpCall(
+            credential=ref, operation=SftpDownload(type="sftp.download", paths=(path,)), idempotency_key=""
+        )
+        try:
+            credential = await self._credentials.resolve(ref)
+            if not isinstance(credential.integration.auth, SftpAuth):
+                fault = Refused("invalid_request", f"adapter {ref.adapter!r} leads to no SFTP server")
+                raise await self._failed(asked, fault, credential)
+            server, address = sftp_server(credential)
+        except CredentialError as error:
+            raise SourceFailed(without_credential(asked, error), ref) from None
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                session = await stack.enter_async_context(self._connections.session(server))
+                if credential.cause is not None:
+                    await self._credentials.note_well(credential)
+                opened = await self._opened(asked, path, session, address, credential)
+            except (SftpError, Refused) as error:
+                raise await self._failed(asked, error, credential) from None
+            yield opened
+
+    async def _opened(
+        self, asked: SftpCall, path: str, session: Session, address: SftpAddress, credential: Credential
+    ) -> RemoteBytes:
+        places = Places(session, address.root, credential.parameters)
+        place, found = await places.follow(await places.resolve(path))
+        if found is None:
+            raise Refused("not_found", f"there is no {place.shown}")
+        if found.kind != "file":
+            raise Refused("not_a_file", f"{place.shown} is a {found.kind}")
+
+        async def read() -> AsyncGenerator[bytes]:
+            chunks = session.read(place.path)
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            except SftpError as error:
+                raise await self._failed(asked, error, credential) from None
+            finally:
+                if isinstance(chunks, AsyncGenerator):
+                    await chunks.aclose()
+
+        return RemoteBytes(read, found.size)
+
+    async def _failed(self, asked: SftpCall, error: SftpError | Refused, credential: Credential) -> SourceFailed:
+        """An account that its server refuses is marked, so that people are told, as for a transfer of its own."""
+        failure = failure_of_error(asked, error, credential.account, 1)
+        if failure.verdict is Verdict.RECONNECT:
+            told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
+            await self._credentials.note_dead(credential, failure.category, told)
+        return SourceFailed(failure, asked.credential)

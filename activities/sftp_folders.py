@@ -1,0 +1,144 @@
+"""What is done to names on a server: look, make, move, delete, copy."""
+
+from collections.abc import Coroutine
+
+from activities.progress import Seen
+from activities.sftp_download import seen_of
+from activities.sftp_judge import Refused
+from activities.sftp_list import MAX_DEPTH, MAX_SEEN, entry_of
+from activities.sftp_places import Place
+from activities.sftp_publish import publish
+from activities.sftp_task import Outcome, Task
+from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
+from net.sftp_errors import SftpError
+from net.sftp_server import RemoteFile
+
+
+async def stat(task: Task, operation: SftpStat) -> Outcome:
+    """Raises Refused, SftpError."""
+    place = await task.places.resolve(operation.path)
+    found = await task.session.lstat(place.path)
+    if found is None:
+        raise Refused("not_found", f"there is no {place.shown}")
+    return Outcome(f"{place.shown} is a {found.kind}", paths=(place.shown,), entries=(entry_of(place, found),))
+
+
+async def exists(task: Task, operation: SftpExists) -> Outcome:
+    """Raises Refused, SftpError."""
+    place = await task.places.resolve(operation.path)
+    found = await task.session.lstat(place.path) is not None
+    return Outcome(f"{place.shown} is {'' if found else 'not '}there", paths=(place.shown,), exists=found)
+
+
+async def mkdir(task: Task, operation: SftpMkdir) -> Outcome:
+    """Raises Refused, SftpError."""
+    place = await task.places.resolve(operation.path)
+    permissions = None if operation.permissions is None else int(operation.permissions, 8)
+    found = await task.session.stat(place.path)
+    if found is not None and found.kind != "folder":
+        raise Refused("already_exists", f"{place.shown} is a {found.kind}")
+    if found is None:
+        if operation.parents:
+            await task.places.make_folder_of(place)
+        await task.session.mkdir(place.path, permissions)
+    told = f"made {place.shown}" if found is None else f"{place.shown} was there"
+    return Outcome(told, paths=(place.shown,))
+
+
+async def move(task: Task, operation: SftpMove) -> Outcome:
+    """What the source was is told to Temporal first, so that the next attempt knows it under its new name.
+
+    Raises Refused, SftpError.
+    """
+    source = await task.places.resolve(operation.path)
+    target = await task.places.resolve(operation.to, source.name)
+    found = await task.session.lstat(source.path)
+    if found is None:
+        await _moved_before(task, source, target)
+    else:
+        _check_not_root(source)
+        if operation.overwrite == "fail" and await task.session.lstat(target.path) is not None:
+            raise Refused("already_exists", f"{target.shown} is there already")
+        if operation.make_folders:
+            await task.places.make_folder_of(target)
+        task.progress.source = seen_of(found)
+        await task.beats.record()
+        replace = operation.overwrite == "replace"
+        await publish(task.session, source.path, target, replace=replace, notes=task.notes)
+    return Outcome(f"moved {source.shown} to {target.shown}", paths=(target.shown,))
+
+
+async def _moved_before(task: Task, source: Place, target: Place) -> None:
+    before = task.progress.source
+    if before is None:
+        raise Refused("not_found", f"there is no {source.shown}")
+    found = await task.session.lstat(target.path)
+    if found is None or not _alike(before, found):
+        raise Refused("outcome_unknown", f"{source.shown} is gone, and {target.shown} is not what it was")
+
+
+def _alike(before: Seen, found: RemoteFile) -> bool:
+    """The size of a folder says nothing."""
+    now = seen_of(found)
+    return now == before if before.kind != "folder" else (now.kind, now.modified) == (before.kind, before.modified)
+
+
+async def delete(task: Task, operation: SftpDelete) -> Outcome:
+    """Raises Refused, SftpError."""
+    place = await task.places.resolve(operation.path)
+    _check_not_root(place)
+    found = await task.session.lstat(place.path)
+    if found is None:
+        if task.progress.source is not None:
+            task.notes.add("it was gone when this attempt looked: an earlier one has deleted it")
+        elif not operation.missing_ok:
+            raise Refused("not_found", f"there is no {place.shown}")
+        return Outcome(f"{place.shown} is gone", paths=(place.shown,))
+    task.progress.source = seen_of(found)
+    await task.beats.record()
+    if found.kind != "folder":
+        await gone(task.session.remove(place.path))
+    elif operation.recursive:
+        await _delete_folder(task, place)
+    else:
+        await gone(task.session.rmdir(place.path))
+    return Outcome(f"deleted {place.shown}", paths=(place.shown,))
+
+
+async def _delete_folder(task: Task, top: Place) -> None:
+    """From below; links are deleted themselves, and what they lead to is left alone."""
+    folders, level, seen = [top], [top], 0
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Place] = []
+        for folder in level:
+            files = [file async for file in task.session.list(folder.path)]
+            seen += len(files)
+            if seen > MAX_SEEN:
+                raise Refused("too_many_entries", f"{top.shown} holds more than {MAX_SEEN} entries")
+            for file in files:
+                if file.refused is not None:
+                    raise Refused("bad_name", f"{folder.shown} holds a name that {file.refused}: {file.name!r}")
+                if file.kind == "folder":
+                    below.append(folder.below(file.name))
+                else:
+                    await gone(task.session.remove(folder.below(file.name).path))
+        folders += below
+        level = below
+    if level:
+        raise Refused("too_many_entries", f"{top.shown} has folders more than {MAX_DEPTH} levels down")
+    for folder in reversed(folders):
+        await gone(task.session.rmdir(folder.path))
+
+
+async def gone(removal: Coroutine[object, object, None]) -> None:
+    """What is not there any more is deleted."""
+    try:
+        await removal
+    except SftpError as error:
+        if error.code != "not_found":
+            raise
+
+
+def _check_not_root(place: Place) -> None:
+    if place.shown == ".":
+        raise Refused("bad_path", "the account's root folder itself is not to be moved or deleted")

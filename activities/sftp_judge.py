@@ -1,0 +1,143 @@
+"""What a failed SFTP operation means for its run, and who can help: one table, apart from the code that moves bytes.
+
+An SFTP operation may always be repeated, because the next attempt looks what this one has done. So the question is only
+whether repeating can help.
+"""
+
+from dataclasses import dataclass
+
+from definitions.run import Actor, Failure, SftpCall, Verdict
+from definitions.sftp import HostKeyChange
+from net.redaction import LIVE_SECRETS
+from net.sftp_errors import SftpError
+
+PATIENCE = 5
+"""Attempts after which a server that tells only of a `failure` is believed: it says so of a file that is in use for a
+moment, and of what it will never do."""
+
+
+class Refused(Exception):
+    """An operation that cannot be done as things stand; `category` is one of the table. The text may be shown."""
+
+    def __init__(self, category: str, message: str) -> None:
+        super().__init__(message)
+        self.category = category
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`action` is the next step for whoever is to act; ACCOUNT in it is the account's name."""
+
+    verdict: Verdict
+    actor: Actor
+    action: str
+
+
+_LATER = "nothing: it goes on where it stopped after a wait"
+_BUSY = Judged(Verdict.AGAIN, Actor.PROVIDER, _LATER)
+_HOST_KEY = (
+    "ask whoever runs the server whether it has a new key, and compare the fingerprints; then "
+    "tieline runs decide RUN trust --why TEXT, or fail"
+)
+
+_TABLE: dict[str, Judged] = {
+    "egress_denied": Judged(
+        Verdict.FINAL, Actor.OPERATOR, "allow the address with TIELINE_EGRESS_ALLOW=HOST:PORT if it is meant"
+    ),
+    "dns_failed": Judged(Verdict.AGAIN, Actor.OPERATOR, "check the host of account ACCOUNT"),
+    "connect_failed": Judged(
+        Verdict.AGAIN, Actor.OPERATOR, "check that the host and port of account ACCOUNT can be reached from here"
+    ),
+    "connection_lost": _BUSY,
+    "timeout": Judged(Verdict.AGAIN, Actor.USER, "nothing: it goes on where it stopped; give it a longer timeout"),
+    "stalled": _BUSY,
+    "protocol_error": Judged(Verdict.AGAIN, Actor.PROVIDER, "look whether the port is one of an SFTP server"),
+    "auth_refused": Judged(
+        Verdict.RECONNECT, Actor.OPERATOR, "renew the account's secrets: tieline accounts set-secrets ACCOUNT"
+    ),
+    "bad_key": Judged(
+        Verdict.RECONNECT, Actor.OPERATOR, "save a key that can be used: tieline accounts set-secrets ACCOUNT"
+    ),
+    "host_key_changed": Judged(Verdict.RECONNECT, Actor.OPERATOR, _HOST_KEY),
+    "host_key_unknown": Judged(Verdict.RECONNECT, Actor.OPERATOR, _HOST_KEY),
+    "no_trust": Judged(
+        Verdict.FINAL,
+        Actor.OPERATOR,
+        "say which host keys are the server's: tieline accounts trust-host-key ACCOUNT KEY",
+    ),
+    "not_found": Judged(Verdict.FINAL, Actor.USER, "look what there is: sftp.list"),
+    "permission_denied": Judged(
+        Verdict.FINAL, Actor.PROVIDER, "have the login of account ACCOUNT be given the right to do this"
+    ),
+    "already_exists": Judged(
+        Verdict.FINAL, Actor.USER, "choose another name, or say overwrite: replace or skip_if_same"
+    ),
+    "not_a_directory": Judged(Verdict.FINAL, Actor.USER, "correct the path: a part of it is a file"),
+    "not_a_file": Judged(Verdict.FINAL, Actor.USER, "correct the path: it is not a file"),
+    "not_empty": Judged(Verdict.FINAL, Actor.USER, "say recursive: true to delete all that the folder holds"),
+    "no_space": Judged(Verdict.FINAL, Actor.PROVIDER, "have whoever runs the server make room, then run it again"),
+    "unsupported": Judged(Verdict.FINAL, Actor.OPERATOR, "say in the integration's sftp what this server cannot do"),
+    "failure": Judged(Verdict.AGAIN, Actor.PROVIDER, "ask whoever runs the server: it gives no reason"),
+    "bad_name": Judged(Verdict.FINAL, Actor.PROVIDER, "have the file renamed: its name cannot be used safely"),
+    "bad_path": Judged(Verdict.FINAL, Actor.USER, "correct the path: it stays below the account's root folder"),
+    "invalid_request": Judged(Verdict.FINAL, Actor.USER, "correct the operation"),
+    "misconfigured": Judged(Verdict.FINAL, Actor.OPERATOR, "correct the integration, or the account ACCOUNT"),
+    "too_large": Judged(Verdict.FINAL, Actor.USER, "raise max_bytes if a file of this size is meant"),
+    "too_many_entries": Judged(Verdict.FINAL, Actor.USER, "name a folder further down, or a narrower pattern"),
+    "checksum_mismatch": Judged(Verdict.FINAL, Actor.USER, "ask for the file, or for its checksum, once more"),
+    "content_differs": Judged(Verdict.AGAIN, Actor.PROVIDER, "nothing: the file is sent again from its beginning"),
+    "not_readable_back": Judged(
+        Verdict.FINAL, Actor.USER, "say verify: size, as the server lets nobody read what was sent"
+    ),
+    "source_changed": Judged(Verdict.AGAIN, Actor.PROVIDER, "nothing: the file is fetched again from its beginning"),
+    "asset_missing": Judged(Verdict.FINAL, Actor.USER, "put the file again: its asset is gone"),
+    "asset_damaged": Judged(
+        Verdict.FINAL, Actor.OPERATOR, "restore the asset store from a backup, or put the file again"
+    ),
+    "asset_store_unavailable": Judged(Verdict.AGAIN, Actor.OPERATOR, "bring the asset store back: tieline doctor"),
+    "outcome_unknown": Judged(
+        Verdict.UNKNOWN, Actor.OPERATOR, "look on the server which of the two names there is, then decide"
+    ),
+}
+_UNFORESEEN = Judged(Verdict.AGAIN, Actor.TIELINE, "report it; it is tried again meanwhile")
+
+
+def judge(category: str, attempt: int = 1) -> Judged:
+    """What this category means for a run at its so many-th attempt."""
+    judged = _TABLE.get(category, _UNFORESEEN)
+    if category == "failure" and attempt >= PATIENCE:
+        return Judged(Verdict.FINAL, judged.actor, judged.action)
+    return judged
+
+
+def sftp_failure(
+    call: SftpCall,
+    category: str,
+    message: str,
+    *,
+    account: str | None = None,
+    attempt: int = 1,
+    host_key: HostKeyChange | None = None,
+) -> Failure:
+    """The failure of an operation, scrubbed of every live secret."""
+    judged = judge(category, attempt)
+    return Failure(
+        verdict=judged.verdict,
+        category=_TOLD_AS.get(category, category),
+        message=LIVE_SECRETS.scrub(f"{call.summary}: {message}"),
+        actor=judged.actor,
+        suggested_action=judged.action.replace("ACCOUNT", account or "ACCOUNT"),
+        account=account,
+        host_key=host_key,
+    )
+
+
+def failure_of_error(call: SftpCall, error: SftpError | Refused, account: str, attempt: int) -> Failure:
+    """The failure that an error stands for."""
+    if isinstance(error, Refused):
+        return sftp_failure(call, error.category, str(error), account=account, attempt=attempt)
+    return sftp_failure(call, error.code, str(error), account=account, attempt=attempt, host_key=error.keys)
+
+
+_TOLD_AS = {"auth_refused": "credential_refused", "bad_key": "credential_refused"}
+"""What other protocols call the same."""

@@ -1,0 +1,118 @@
+"""Where the bytes of an upload come from: a file that is kept here, or the answer of an HTTP API."""
+
+import contextlib
+import posixpath
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import unquote
+
+from activities.sftp_judge import Refused
+from activities.sftp_places import checked_name
+from activities.sftp_task import AssetFiles, Task
+from activities.streams import HttpStreams, SourceFailed
+from definitions.asset import Asset
+from definitions.refs import CredentialRef
+from definitions.run import Failure, Verdict
+from definitions.sftp import AssetSource, HttpSource, Source
+
+
+class DeadSource(SourceFailed):
+    """The account of a source needs somebody; `ref` leads to it."""
+
+    def __init__(self, failure: Failure, ref: CredentialRef) -> None:
+        super().__init__(failure)
+        self.ref = ref
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Bytes from `start` on; `size` of the whole. `validator` is the same for as long as the source is unchanged."""
+
+    chunks: AsyncIterator[bytes]
+    start: int
+    size: int | None
+    validator: str | None
+
+
+class UploadSource(Protocol):
+    """One file to be sent. `size` and `sha256` where they are known before it is read."""
+
+    name: str
+    size: int | None
+    sha256: str | None
+
+    def open(self, start: int, validator: str | None) -> AbstractAsyncContextManager[Opened]:
+        """Begins at `start` if the source is what it was when it had this validator, else at 0."""
+
+
+def source_of(task: Task, source: Source) -> UploadSource:
+    """Raises Refused: nothing says what the file is called."""
+    if isinstance(source, AssetSource):
+        return KeptFile(task.assets, source.asset)
+    if task.http is None:
+        raise Refused("unsupported", "this process reads no HTTP sources")
+    return HttpAnswer(task.http, task.call.credential, source)
+
+
+class KeptFile:
+    """An asset, which cannot change."""
+
+    def __init__(self, assets: AssetFiles, asset: Asset) -> None:
+        self._assets = assets
+        self._asset = asset
+        self.name = asset.name
+        self.size: int | None = asset.size
+        self.sha256: str | None = asset.sha256
+
+    @contextlib.asynccontextmanager
+    async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
+        """Raises AssetMissing, AssetDamaged, AssetStoreUnavailable, also while it is read."""
+        chunks = self._assets.read(self._asset, start)
+        async with _closing(chunks):
+            yield Opened(chunks, start, self.size, self.sha256)
+
+
+class HttpAnswer:
+    """What a GET brings, streamed on as it comes."""
+
+    def __init__(self, http: HttpStreams, ref: CredentialRef, source: HttpSource) -> None:
+        self._http = http
+        self._ref = ref
+        self._source = source
+        self.name = _name(source)
+        self.size: int | None = None
+        self.sha256: str | None = None
+
+    @contextlib.asynccontextmanager
+    async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
+        """Raises SourceFailed, also while it is read."""
+        start = start if validator is not None else 0
+        try:
+            async with self._http.open(self._ref, self._source, start, validator) as answer:
+                yield Opened(answer.chunks, answer.start, answer.size, answer.validator)
+        except SourceFailed as error:
+            if error.failure.verdict is not Verdict.RECONNECT:
+                raise
+            raise DeadSource(error.failure, self._ref.model_copy(update={"adapter": self._source.adapter})) from None
+
+
+def _name(source: HttpSource) -> str:
+    if source.name is not None:
+        return source.name
+    name = unquote(posixpath.basename(source.path.partition("?")[0]))
+    if not name:
+        raise Refused("invalid_request", f"the path {source.path!r} ends with no name: give the source a name")
+    return checked_name(name)
+
+
+@contextlib.asynccontextmanager
+async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    """What is not read to its end is closed now, and not when somebody collects the garbage."""
+    try:
+        yield
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

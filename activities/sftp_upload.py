@@ -1,0 +1,80 @@
+"""Upload: every file is seen under its final name when it is whole, and not before."""
+
+from collections.abc import Sequence
+
+from activities.progress import Phase, Progress
+from activities.sftp_judge import Refused
+from activities.sftp_places import Place
+from activities.sftp_publish import part_of
+from activities.sftp_sources import UploadSource, source_of
+from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
+from activities.sftp_upload_file import FileUpload, Plan, unfinished_files
+from definitions.sftp import FileToUpload, SftpUpload, Transferred, Verify
+
+IN_PLACE = "the server renames nothing, so a file was seen under its final name before it was whole"
+
+
+async def upload(task: Task, operation: SftpUpload) -> Outcome:
+    """Raises Refused, SftpError, and what sources raise."""
+    plans = [await _plan(task, operation, index, file) for index, file in enumerate(operation.files)]
+    _check_targets(plans)
+    for plan in plans:
+        before = task.progress.files.get(plan.index)
+        if before is not None and (before.phase is Phase.WRITING or not plan.in_place):
+            task.leftovers[plan.index] = unfinished_files(task, operation, plan)
+    if not task.modes.rename:
+        task.notes.add(IN_PLACE)
+
+    async def one(plan: Plan) -> None:
+        result = await FileUpload(task, operation, plan).run()
+        task.leftovers.pop(plan.index, None)
+        usual = result == _usual(operation, plan.source, plan.target)
+        task.progress.end(plan.index, None if usual else result)
+
+    left = [plan for plan in plans if plan.index not in task.progress.done]
+    await in_turn(((plan, _is_small(plan.source)) for plan in left), one)
+    files = tuple(_ended(task.progress, operation, plan) for plan in plans)
+    if 0 < (skipped := sum(each.skipped for each in files)) < len(files):
+        task.notes.add(f"{skipped} of {len(files)} files were there already, with the same content")
+    return outcome_of_files("sent", files)
+
+
+async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUpload) -> Plan:
+    source = source_of(task, file.source)
+    target = await task.places.resolve(file.path, source.name)
+    if target.shown == ".":
+        raise Refused("bad_path", f"{file.path!r} is the root folder: end it with a slash to send files into it")
+    return Plan(index, source, target, await part_of(task, target, index), await _marker(task, operation, target))
+
+
+async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | None:
+    """Beside the file, unless it says a folder of its own."""
+    template = operation.marker_file
+    if template is None:
+        return None
+    rendered = await task.places.resolve(template, target.name)
+    return rendered if "/" in template else target.beside(rendered.name)
+
+
+def _check_targets(plans: Sequence[Plan]) -> None:
+    taken: dict[str, int] = {}
+    for plan in plans:
+        if plan.target.path in taken:
+            raise Refused("invalid_request", f"two files of the run are to become {plan.target.shown}")
+        taken[plan.target.path] = plan.index
+
+
+def _is_small(source: UploadSource) -> bool:
+    return source.size is not None and source.size <= SMALL
+
+
+def _usual(operation: SftpUpload, source: UploadSource, target: Place) -> Transferred:
+    """What follows from the operation, for a file that went up in one go: the progress need not hold it."""
+    told = {Verify.AUTO: "acknowledged", Verify.SIZE: "size", Verify.READ_BACK: "read_back"}[operation.verify]
+    return Transferred.model_validate(
+        {"path": target.shown, "bytes": source.size or 0, "sha256": source.sha256, "verified": told}
+    )
+
+
+def _ended(progress: Progress, operation: SftpUpload, plan: Plan) -> Transferred:
+    return progress.results.get(plan.index) or _usual(operation, plan.source, plan.target)

@@ -1,0 +1,105 @@
+"""Host keys as people hand them in: public keys, or lines of a known_hosts file."""
+
+from collections.abc import Sequence
+
+from auth.errors import AuthError
+from definitions.auth import SftpAuth
+from definitions.auth.simple import HostKeyPolicy
+from definitions.integration import Integration
+
+MARKERS = ("@cert-authority", "@revoked")
+
+
+class HostKeyError(AuthError):
+    """A host key cannot be read or taken; the text says what to do."""
+
+
+def policy_of(integration: Integration) -> HostKeyPolicy:
+    """Raises HostKeyError: it is no SFTP integration, or looks at no key."""
+    if not isinstance(integration.auth, SftpAuth):
+        raise HostKeyError(f"integration {integration.key!r} is not SFTP: host keys belong to auth.type sftp")
+    if integration.auth.host_key is HostKeyPolicy.INSECURE:
+        raise HostKeyError(
+            f"integration {integration.key!r} looks at no host key (auth.host_key: insecure): "
+            "to trust one, give it another policy"
+        )
+    return integration.auth.host_key
+
+
+def checked_lines(policy: HostKeyPolicy, lines: Sequence[str]) -> list[str]:
+    """The lines, tidy, without comments and repetitions.
+
+    Raises:
+        HostKeyError: there is none, or one is not what the policy reads.
+    """
+    stripped = [line.strip() for text in lines for line in text.splitlines()]
+    wanted = [line for line in stripped if line and not line.startswith("#")]
+    if not wanted:
+        raise HostKeyError("no host key was given")
+    if policy is HostKeyPolicy.KNOWN_HOSTS:
+        return list(dict.fromkeys(_known_hosts_line(line, number) for number, line in enumerate(wanted, 1)))
+    return list(dict.fromkeys(public_key(line) for line in wanted))
+
+
+def public_key(line: str) -> str:
+    """A public key as `type base64`, whatever stands around it in a line of known_hosts or of ssh-keyscan.
+
+    Raises:
+        HostKeyError: it is none.
+    """
+    import asyncssh  # costs more to load than all that most commands do
+
+    fields = line.split()
+    for start in (0, 1):
+        text = " ".join(fields[start : start + 2])
+        try:
+            key = asyncssh.import_public_key(text)
+        except (asyncssh.KeyImportError, ValueError):
+            continue
+        return " ".join(key.export_public_key("openssh").decode().split()[:2])
+    raise HostKeyError(
+        "a host key is not an OpenSSH public key, such as ssh-ed25519 AAAA…: copy one from the server's "
+        "/etc/ssh/ssh_host_ed25519_key.pub"
+    )
+
+
+def fingerprint(line: str) -> str:
+    """As people compare them: `SHA256:…`. Raises HostKeyError."""
+    import asyncssh
+
+    fields = line.split()
+    if fields and fields[0].startswith("@"):
+        line = " ".join(fields[2:])
+    return str(asyncssh.import_public_key(public_key(line)).get_fingerprint())
+
+
+def _known_hosts_line(line: str, number: int) -> str:
+    import asyncssh
+
+    fields = line.split()
+    marked = fields[0].startswith("@")
+    if marked and fields[0] not in MARKERS:
+        raise HostKeyError(f"line {number} of the known hosts begins with an unknown marker: {' or '.join(MARKERS)}")
+    if len(fields) < (4 if marked else 3):
+        raise HostKeyError(f"line {number} of the known hosts is not HOST TYPE KEY, as ssh-keyscan prints it")
+    try:
+        public_key(" ".join(fields[2 if marked else 1 :]))
+        asyncssh.import_known_hosts(line + "\n")
+    except (HostKeyError, ValueError):
+        raise HostKeyError(f"line {number} of the known hosts holds no public key that can be read") from None
+    return " ".join(fields[: 4 if marked else 3])
+
+
+def host_pattern(host: str, port: int) -> str:
+    """As a line of known_hosts begins."""
+    return host if port == 22 else f"[{host}]:{port}"
+
+
+def is_about(line: str, host: str, port: int) -> bool:
+    """Whether a line names a key of this server; authorities and revocations stay as they are."""
+    import asyncssh
+
+    if line.startswith("@"):
+        return False
+    found = asyncssh.import_known_hosts(line + "\n").match(host, "", None if port == 22 else port)
+    return any(found[:3])

@@ -1,0 +1,94 @@
+"""Files of this machine, read and written in pieces; one that is written is there whole or not at all."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from cli.errors import CliError
+
+PIECE_BYTES = 1024 * 1024
+
+
+@contextlib.contextmanager
+def opened(file: str) -> Iterator[IO[bytes]]:
+    """For reading; `-` is standard input."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        source = Path(file).expanduser().open("rb")
+    except OSError as error:
+        raise CliError(f"{file or 'the empty file name'} cannot be read ({error.strerror})") from None
+    with source:
+        yield source
+
+
+def size_of(source: IO[bytes]) -> int | None:
+    """Of a file; nobody knows how much will come through a pipe."""
+    try:
+        return os.fstat(source.fileno()).st_size or None
+    except OSError:
+        return None
+
+
+async def pieces(source: IO[bytes], advance: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """What it holds; `advance` is told how much was taken."""
+    while piece := await asyncio.to_thread(source.read, PIECE_BYTES):
+        yield piece
+        advance(len(piece))
+
+
+async def counted(chunks: AsyncIterator[bytes], advance: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """The same chunks."""
+    async for chunk in chunks:
+        yield chunk
+        advance(len(chunk))
+
+
+async def write_to(target: IO[bytes], chunks: AsyncIterator[bytes]) -> None:
+    """All of it, flushed."""
+    async for chunk in chunks:
+        await asyncio.to_thread(target.write, chunk)
+    target.flush()
+
+
+async def write_whole(path: Path, chunks: AsyncIterator[bytes], *, replace: bool) -> None:
+    """Under another name first, so that `path` never is half a file; what is there is refused unless it is to be
+    replaced."""
+    try:
+        with _beside(path) as target:
+            await write_to(target, chunks)
+            _name(Path(target.name), path, replace=replace)
+    except FileExistsError:
+        raise CliError(f"{path} is there already: name the file that is to be written") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise CliError(f"{path} cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[IO[bytes]]:
+    with tempfile.NamedTemporaryFile(prefix=f".{path.name[:60]}.", dir=path.parent, delete=False) as target:
+        try:
+            os.fchmod(target.fileno(), 0o666 & ~_umask())
+            yield target
+        finally:
+            Path(target.name).unlink(missing_ok=True)
+
+
+def _name(temporary: Path, path: Path, *, replace: bool) -> None:
+    if replace:
+        temporary.replace(path)
+    else:
+        os.link(temporary, path)
+
+
+def _umask() -> int:
+    """Can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

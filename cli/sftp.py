@@ -1,0 +1,184 @@
+"""`tieline sftp`: files and folders on other people's servers, each command one durable run."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.arguments import moment
+from cli.errors import Status
+from cli.output import Output, OutputOption, Printer
+from cli.session import Session
+from cli.sftp_options import (
+    AdapterArgument,
+    KeyOption,
+    OverwriteOption,
+    PathArgument,
+    ProfileOption,
+    SubjectOption,
+    begin_run,
+    sftp_operation,
+)
+from cli.sftp_transfers import get, put
+from cli.started import run_and_print
+from cli.waiting import WaitOption
+
+if TYPE_CHECKING:
+    from definitions.run import RunResult
+    from runtime.runs import Started
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    group = typer.Typer(help="Move files to and from SFTP servers.", no_args_is_help=True)
+    group.command("put")(put)
+    group.command("get")(get)
+    group.command("ls")(ls)
+    group.command("stat")(stat)
+    group.command("exists")(exists)
+    group.command("mkdir")(mkdir)
+    group.command("mv")(mv)
+    group.command("rm")(rm)
+    group.command("cp")(cp)
+    app.add_typer(group, name="sftp")
+
+
+def ls(
+    adapter: AdapterArgument,
+    path: PathArgument = ".",
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    glob: Annotated[str, typer.Option(help="Of the names: *, ?, [a-z].")] = "*",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below it, too.")] = False,
+    kind: Annotated[str, typer.Option(metavar="file|folder|any")] = "any",
+    sort: Annotated[str, typer.Option(metavar="name|modified|size")] = "name",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The largest, or latest, first.")] = False,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Changed since: 2h, or 2026-11-25T08:00.")] = None,
+    min_age: Annotated[str | None, typer.Option(metavar="TIME", help="Leave out what changed since.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Entries of a page.")] = 200,
+    cursor: Annotated[str | None, typer.Option(help="As the page before ended.")] = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List a folder."""
+    wanted = {
+        "type": "sftp.list",
+        "path": path,
+        "glob": glob,
+        "recursive": recursive,
+        "kind": kind,
+        "sort": sort,
+        "descending": reverse,
+        "since": moment("--since", since, datetime.now(UTC)) if since else None,
+        "min_age": min_age,
+        "limit": limit,
+        "cursor": cursor,
+    }
+    _run(adapter, wanted, profile, subject, output, wait=wait)
+
+
+def stat(
+    adapter: AdapterArgument,
+    path: PathArgument,
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what a file or folder is."""
+    _run(adapter, {"type": "sftp.stat", "path": path}, profile, subject, output, wait=wait)
+
+
+def exists(
+    adapter: AdapterArgument,
+    path: PathArgument,
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Whether there is a file or folder: exit status 0, else 1."""
+    result = _run(adapter, {"type": "sftp.exists", "path": path}, profile, subject, output, wait=wait)
+    found = result is not None and result.sftp is not None and result.sftp.exists
+    return Status.DONE if found else Status.FAILED
+
+
+def mkdir(
+    adapter: AdapterArgument,
+    path: PathArgument,
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    permissions: Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0750.")] = None,
+    key: KeyOption = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Make a folder, and those above it that are missing."""
+    wanted = {"type": "sftp.mkdir", "path": path, "permissions": permissions}
+    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+
+
+def mv(
+    adapter: AdapterArgument,
+    path: PathArgument,
+    to: Annotated[str, typer.Argument(metavar="TO", help="The new path; a folder, when it ends with /.")],
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    overwrite: Annotated[str, typer.Option(metavar="fail|replace", help="What if that is there already.")] = "fail",
+    key: KeyOption = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Give a file or folder another name."""
+    wanted = {"type": "sftp.move", "path": path, "to": to, "overwrite": overwrite}
+    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+
+
+def rm(
+    adapter: AdapterArgument,
+    path: PathArgument,
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="A folder with all that it holds.")] = False,
+    missing_ok: Annotated[bool, typer.Option("--missing-ok", help="Nothing there is no fault.")] = False,
+    key: KeyOption = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Delete a file or folder."""
+    wanted = {"type": "sftp.delete", "path": path, "recursive": recursive, "missing_ok": missing_ok}
+    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+
+
+def cp(
+    adapter: AdapterArgument,
+    path: PathArgument,
+    to: Annotated[str, typer.Argument(metavar="TO", help="The copy; in a folder, when it ends with /.")],
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    overwrite: OverwriteOption = "fail",
+    key: KeyOption = None,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Copy a file on the server."""
+    wanted = {"type": "sftp.copy", "path": path, "to": to, "overwrite": overwrite}
+    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+
+
+def _run(
+    adapter: str,
+    wanted: dict[str, Any],
+    profile: str,
+    subject: str | None,
+    output: Output,
+    *,
+    key: str | None = None,
+    wait: float | None,
+) -> "RunResult | None":
+    operation = sftp_operation(wanted)
+
+    async def begin(session: Session) -> "Started":
+        return await begin_run(session, operation, adapter, profile, subject, key)
+
+    return run_and_print(Printer(output), begin, no_wait=False, wait=wait)

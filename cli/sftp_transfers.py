@@ -1,0 +1,234 @@
+"""`tieline sftp put` and `get`: files of this machine, through assets."""
+
+import mimetypes
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qsl
+
+import typer
+
+from cli.errors import CliError
+from cli.files import counted, opened, pieces, size_of, write_to, write_whole
+from cli.output import Aside, Output, OutputOption, Printer, note
+from cli.progress import progress, size_text
+from cli.session import Session
+from cli.sftp_options import (
+    AdapterArgument,
+    GiveUpOption,
+    KeyOption,
+    NoWaitOption,
+    OverwriteOption,
+    ProfileOption,
+    StallOption,
+    SubjectOption,
+    TimeoutOption,
+    begin_run,
+    limits,
+    sftp_operation,
+)
+from cli.started import check_waiting, run_and_print
+from cli.waiting import WaitOption
+
+if TYPE_CHECKING:
+    from definitions.asset import Asset
+    from definitions.run import RunResult
+    from definitions.sftp import Transferred
+    from runtime.runs import Started
+
+_NO_ASSET = {"type": "asset", "asset": {"sha256": "0" * 64, "size": 0}}
+"""In place of the one that is not stored yet."""
+
+
+def put(
+    adapter: AdapterArgument,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE… TO",
+            help="Files of this machine (- is standard input), then where they go: a folder, when it ends with /.",
+        ),
+    ],
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    from_http: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="ADAPTER:PATH", help="The answer to a GET in place of a FILE, streamed on."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What standard input is called.")] = None,
+    overwrite: OverwriteOption = "fail",
+    verify: Annotated[
+        str, typer.Option(metavar="auto|size|read_back", help="How the upload is compared with its source.")
+    ] = "auto",
+    checksum: Annotated[bool, typer.Option("--checksum", help="Publish NAME.sha256 before each file.")] = False,
+    marker: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Publish an empty file after each, such as {name}.done.")
+    ] = None,
+    permissions: Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0640.")] = None,
+    no_folders: Annotated[bool, typer.Option("--no-folders", help="Do not make folders that are missing.")] = False,
+    key: KeyOption = None,
+    timeout: TimeoutOption = None,
+    stall_after: StallOption = None,
+    give_up_after: GiveUpOption = None,
+    no_wait: NoWaitOption = False,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Send files: each is seen under its final name when it is whole, and not before."""
+    check_waiting(no_wait=no_wait, wait=wait)
+    *files, target = names
+    if not files and not from_http:
+        raise CliError("nothing to send: say FILE… and then where they go, or --from ADAPTER:PATH")
+    sources = [_http_source(each) for each in from_http or []]
+    _check_target(len(files) + len(sources), target)
+    # Everything that can be wrong is found before a byte is stored.
+    options = {
+        "type": "sftp.upload",
+        "overwrite": overwrite,
+        "verify": verify,
+        "checksum_file": checksum,
+        "marker_file": marker,
+        "permissions": permissions,
+        "make_folders": not no_folders,
+        **limits(timeout, stall_after, give_up_after),
+    }
+    sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
+    called = [_called(each, name) for each in files]
+
+    async def begin(session: Session) -> "Started":
+        stored = [await _store(session, file, each) for file, each in zip(files, called, strict=True)]
+        wanted = [{"type": "asset", "asset": each.model_dump()} for each in stored] + sources
+        operation = sftp_operation({**options, "files": [{"source": each, "path": target} for each in wanted]})
+        return await begin_run(session, operation, adapter, profile, subject, key)
+
+    run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
+
+
+def get(
+    adapter: AdapterArgument,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH…", help="Below the account's root folder; may hold *, ? and [a-z].")
+    ],
+    to: Annotated[
+        str, typer.Option("--to", "-t", metavar="FILE|FOLDER|-", help="Where they are written; - is standard output.")
+    ] = ".",
+    profile: ProfileOption = "dev",
+    subject: SubjectOption = None,
+    after: Annotated[
+        str, typer.Option(metavar="keep|delete|move", help="What becomes of the source when the file is safe.")
+    ] = "keep",
+    move_to: Annotated[str | None, typer.Option(metavar="PATH", help="With --after move.")] = None,
+    min_age: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With a pattern: leave out what changed since.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="Largest file.", show_default="10 GiB")] = None,
+    only_asset: Annotated[bool, typer.Option("--only-asset", help="Keep them as assets, and write no file.")] = False,
+    key: KeyOption = None,
+    timeout: TimeoutOption = None,
+    stall_after: StallOption = None,
+    give_up_after: GiveUpOption = None,
+    no_wait: NoWaitOption = False,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Fetch files into assets, and write them here."""
+    check_waiting(no_wait=no_wait, wait=wait)
+    patterns = [path for path in paths if any(sign in path for sign in "*?[")]
+    if patterns and len(patterns) != len(paths):
+        raise CliError("patterns and plain paths cannot be mixed in one command: give them one each")
+    if not only_asset:
+        _check_writable(to, many=bool(patterns) or len(paths) > 1, as_json=output is Output.JSON)
+        _check_free(to, [] if patterns else paths)
+    operation = sftp_operation(
+        {
+            "type": "sftp.download",
+            "paths": paths,
+            "glob": bool(patterns),
+            "after": after,
+            "move_to": move_to,
+            "min_age": min_age,
+            "sha256": sha256,
+            **({"max_bytes": max_bytes} if max_bytes else {}),
+            **limits(timeout, stall_after, give_up_after),
+        }
+    )
+
+    async def write(session: Session, result: "RunResult") -> None:
+        if result.sftp is not None and not only_asset:
+            for each in result.sftp.files:
+                await _write(session, each, to)
+
+    async def begin(session: Session) -> "Started":
+        return await begin_run(session, operation, adapter, profile, subject, key)
+
+    content = to == "-" and not only_asset and not no_wait
+    printer = Aside(output) if content else Printer(output)
+    run_and_print(printer, begin, no_wait=no_wait, wait=wait, finish=write)
+
+
+def _check_target(count: int, target: str) -> None:
+    if count > 1 and not target.endswith("/") and "{name}" not in target:
+        raise CliError(f"{count} files cannot all be called {target}: name a folder, with / at its end")
+
+
+def _http_source(text: str) -> dict[str, Any]:
+    adapter, colon, path = text.partition(":")
+    if not colon or not adapter or not path:
+        raise CliError(f"--from {text!r}: expected ADAPTER:PATH, such as crm:exports/march.csv")
+    bare, _, query = path.partition("?")
+    return {"type": "http", "adapter": adapter, "path": bare, "query": parse_qsl(query, keep_blank_values=True)}
+
+
+def _called(file: str, name: str | None) -> str:
+    if file == "-" and name is None:
+        raise CliError("standard input has no name: say what it is called with --name")
+    return name if file == "-" and name is not None else Path(file).name
+
+
+async def _store(session: Session, file: str, called: str) -> "Asset":
+    from storage.assets import USER
+
+    media_type = mimetypes.guess_type(called)[0] or "application/octet-stream"
+    with opened(file) as source, progress(called, size_of(source)) as advance:
+        return await session.stores.assets.put(pieces(source, advance), name=called, media_type=media_type, holder=USER)
+
+
+def _check_writable(to: str, *, many: bool, as_json: bool) -> None:
+    if to == "-" and as_json:
+        raise CliError("--output json and the content cannot both go to standard output: name a file")
+    if many and to != "-" and not Path(to).is_dir():
+        raise CliError(f"--to {to}: several files are written into a folder, and there is none")
+    if not many and to != "-" and not to.endswith("/") and not Path(to).parent.is_dir():
+        raise CliError(f"--to {to}: there is no folder {Path(to).parent}")
+
+
+def _check_free(to: str, paths: list[str]) -> None:
+    """Before anything is fetched, and perhaps deleted where it was. What a pattern finds is known afterwards only."""
+    for path in paths if to != "-" else []:
+        target, replace = _target(to, path.rstrip("/").rpartition("/")[2])
+        if not replace and target.exists():
+            raise CliError(f"{target} is there already: name the file that is to be written with --to")
+
+
+async def _write(session: Session, file: "Transferred", to: str) -> None:
+    assert file.asset is not None, "what is fetched becomes an asset"
+    asset = file.asset
+    with progress(asset.name, asset.size) as advance:
+        chunks = counted(session.stores.assets.read(asset), advance)
+        if to == "-":
+            await write_to(sys.stdout.buffer, chunks)
+            return
+        target, replace = _target(to, asset.name)
+        try:
+            await write_whole(target, chunks, replace=replace)
+        except CliError as error:
+            raise CliError(f"{error}\nIt was fetched, and is kept: tieline assets get {asset.sha256} FILE") from None
+    note(f"{target}: {size_text(asset.size)}, SHA-256 {asset.sha256}")
+
+
+def _target(to: str, name: str) -> tuple[Path, bool]:
+    """The file to write, and whether it may take the place of one: only a name that was said itself does."""
+    path = Path(to).expanduser()
+    folder = path.is_dir() or to.endswith("/")
+    return (path / name if folder else path), not folder

@@ -1,0 +1,74 @@
+"""The keys that an account's SFTP server offers, for a person to compare with what the server's owner says."""
+
+from collections.abc import Mapping, Sequence
+
+from auth.host_key_lines import HostKeyError, host_pattern
+from auth.sftp_account import SftpAddress, sftp_address
+from definitions.auth.simple import HostKeyPolicy, SftpAuth
+from definitions.integration import Integration
+from net.egress import AllowRule, EgressPolicy
+from net.resolver import SystemResolver
+from net.sftp_server import HostKey
+from runtime.own_services import own_services
+from runtime.settings import Settings
+
+FINGERPRINT = "SHA256:"
+
+
+async def offered_keys(
+    settings: Settings, integration: Integration, parameters: Mapping[str, str]
+) -> tuple[SftpAddress, Sequence[HostKey]]:
+    """Ask the server, before any login.
+
+    Raises:
+        HostKeyError: the integration is not SFTP, or its base URL names no server.
+        SftpError: the server cannot be reached.
+    """
+    from net.ssh import SshDialer  # the SSH library costs more to load than all that most commands do
+
+    if not isinstance(integration.auth, SftpAuth):
+        raise HostKeyError(f"integration {integration.key!r} is not SFTP: its servers have no SSH host keys")
+    try:
+        address = sftp_address(integration, integration.parameter_values(parameters))
+    except ValueError as error:
+        raise HostKeyError(f"integration {integration.key!r}: {error}") from None
+    policy = EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow], own=await own_services(settings))
+    resolver = SystemResolver()
+    try:
+        return address, await SshDialer(policy, resolver).host_keys(address.host, address.port, address.ports)
+    finally:
+        resolver.close()
+
+
+async def keys_meant(
+    settings: Settings, integration: Integration, parameters: Mapping[str, str], given: Sequence[str]
+) -> list[str]:
+    """Fingerprints among what was given are replaced by the keys that have them, which the server is asked for.
+
+    Raises:
+        HostKeyError: the server offers no key with such a fingerprint.
+        SftpError: it cannot be reached.
+    """
+    if not any(each.strip().startswith(FINGERPRINT) for each in given):
+        return list(given)
+    address, offered = await offered_keys(settings, integration, parameters)
+    return [_meant(each.strip(), integration, address, offered) for each in given]
+
+
+def as_line(integration: Integration, address: SftpAddress, key: HostKey) -> str:
+    """As the account's policy keeps it."""
+    known_hosts = isinstance(integration.auth, SftpAuth) and integration.auth.host_key is HostKeyPolicy.KNOWN_HOSTS
+    return f"{host_pattern(address.host, address.port)} {key.public}" if known_hosts else key.public
+
+
+def _meant(given: str, integration: Integration, address: SftpAddress, offered: Sequence[HostKey]) -> str:
+    if not given.startswith(FINGERPRINT):
+        return given
+    for key in offered:
+        if key.fingerprint.rstrip("=") == given.rstrip("="):
+            return as_line(integration, address, key)
+    told = ", ".join(f"{key.fingerprint} ({key.algorithm})" for key in offered)
+    raise HostKeyError(
+        f"{address.host}:{address.port} offers no key with the fingerprint {given}, but {told}: somebody else may "
+        "answer there; ask the server's owner"
+    )

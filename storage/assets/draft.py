@@ -1,0 +1,236 @@
+"""Files being written, in a local staging folder: found again under their key, whoever was killed meanwhile."""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from definitions.asset import Asset
+from storage.assets.blobs import unavailable
+from storage.assets.threads import in_thread
+from storage.errors import AssetStoreUnavailable
+
+SLICE_BYTES = 1024 * 1024
+WAIT_SECONDS = 10.0
+"""For another process that writes the same draft: an attempt that was given up ends, or is killed, within that."""
+KEYED_SECONDS, NAMELESS_SECONDS = 7 * 86400.0, 3600.0
+"""How long a draft that nobody writes is left for a next attempt; one without a key has none."""
+_KEYED, _NAMELESS = "key-", "new-"
+
+
+class Draft:
+    """One file being written, and locked: nobody else has it. It grows at its end only, or is cut there.
+
+    Everything raises AssetStoreUnavailable when the disk refuses it; what was appended before is safe then.
+    """
+
+    def __init__(self, path: Path, descriptor: int, keep: "Keep") -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._keep = keep
+        self._size = os.fstat(descriptor).st_size
+        self._digest = hashlib.sha256()
+        self._digested = 0
+        self._alone = asyncio.Lock()
+        self._over = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that are safely appended."""
+        return self._size
+
+    async def append(self, data: bytes) -> None:
+        """Returns when the operating system has it; a crash of the machine alone can lose it before `commit`."""
+        await self._in_thread(self._append, data)
+
+    async def rewind(self, size: int) -> None:
+        """Forget what stands behind `size`."""
+        if not 0 <= size <= self._size:
+            raise ValueError(f"the draft has {self._size} bytes: it cannot be cut at {size}")
+        await self._in_thread(self._cut, size)
+
+    async def read(self, start: int, length: int) -> bytes:
+        """Less at the end."""
+        data: bytes = await self._in_thread(os.pread, self._descriptor, length, start)
+        return data
+
+    async def sha256(self) -> str:
+        """Of all of it, hexadecimal. What was there before, or was cut, is read once for that."""
+        while self._digested < self._size:
+            await self._in_thread(self._digest_slice)
+        return self._digest.hexdigest()
+
+    async def commit(self, *, name: str, media_type: str, holder: str) -> Asset:
+        """Make it an asset with a first reference; it is durable when this returns, and the draft is over.
+
+        Raises:
+            ValueError: the name or media type cannot be one.
+        """
+        asset = Asset(sha256=await self.sha256(), size=self._size, name=name, media_type=media_type)
+        await self._in_thread(os.fsync, self._descriptor)
+        await self._keep(self._path, asset, holder)
+        self._over = True
+        return asset
+
+    async def discard(self) -> None:
+        """Delete it, with its key."""
+        await self._in_thread(self._path.unlink, missing_ok=True)
+        self._over = True
+
+    async def _in_thread(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        async with self._alone:
+            if self._over:
+                raise ValueError("the draft is over: it was committed or discarded")
+            with unavailable(f"a file in {self._path.parent} cannot be written"):
+                return await in_thread(work, *args, **kwargs)
+
+    def _append(self, data: bytes) -> None:
+        view, end = memoryview(data), self._size
+        try:
+            while view:
+                written = os.pwrite(self._descriptor, view, end)
+                view, end = view[written:], end + written
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
+        if self._digested == self._size:
+            self._digest.update(data)
+            self._digested = end
+        self._size = end
+
+    def _cut(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+        self._size = size
+        if size < self._digested:
+            self._digest, self._digested = hashlib.sha256(), 0
+
+    def _digest_slice(self) -> None:
+        data = os.pread(self._descriptor, min(SLICE_BYTES, self._size - self._digested), self._digested)
+        if not data:
+            raise OSError(0, "it was cut by somebody else")
+        self._digest.update(data)
+        self._digested += len(data)
+
+
+Keep = Callable[[Path, Asset, str], Coroutine[Any, Any, None]]
+"""What becomes of a finished file: `(file, asset, holder)`."""
+
+
+class Staging:
+    """The folder of all drafts of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextlib.asynccontextmanager
+    async def draft(self, key: str | None, keep: Keep) -> AsyncIterator[Draft]:
+        """Raises AssetStoreUnavailable when another process keeps writing the draft of this key."""
+        path = self._folder / _name(key)
+        descriptor = await self._opened(path)
+        try:
+            draft = Draft(path, descriptor, keep)
+            try:
+                yield draft
+            finally:
+                if key is None:
+                    path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+    async def _opened(self, path: Path) -> int:
+        deadline = time.monotonic() + WAIT_SECONDS
+        with unavailable(f"no file can be made in {self._folder}"):
+            await in_thread(self._folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+            while (descriptor := await in_thread(_try_open, path)) is None:
+                if time.monotonic() > deadline:
+                    raise AssetStoreUnavailable(
+                        f"another process has been writing the same file in {self._folder} for {WAIT_SECONDS:g} "
+                        "seconds: an earlier attempt that has not ended; try again when it has"
+                    )
+                await asyncio.sleep(0.1)
+        return descriptor
+
+    async def abandoned(self, *, delete: bool) -> "list[Abandoned]":
+        """Drafts that nobody writes, and nobody will find in time."""
+        with unavailable(f"{self._folder} cannot be read"):
+            return await in_thread(lambda: list(_abandoned(self._folder, delete=delete)))
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A draft that nobody will go on with."""
+
+    name: str
+    size: int
+
+
+def _name(key: str | None) -> str:
+    """Keys are hashed: they come from outside and never become part of a path."""
+    if key is None:
+        return _NAMELESS + secrets.token_hex(16)
+    return _KEYED + hashlib.sha256(key.encode()).hexdigest()
+
+
+def _try_open(path: Path) -> int | None:
+    """The file, made where it is missing, and locked; None while somebody else has it."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                continue
+        if not _lock(descriptor):
+            os.close(descriptor)
+            return None
+        if _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # committed or deleted by whoever had the lock before
+
+
+def _lock(descriptor: int) -> bool:
+    """The kernel frees it when the process ends, however it ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    ours = os.fstat(descriptor)
+    if not stat.S_ISREG(ours.st_mode):
+        raise OSError(0, f"{path.name} is no ordinary file")
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def _abandoned(folder: Path, *, delete: bool) -> Iterator[Abandoned]:
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            continue
+        try:
+            found = os.fstat(descriptor)
+            limit = KEYED_SECONDS if path.name.startswith(_KEYED) else NAMELESS_SECONDS
+            if time.time() - found.st_mtime < limit or not _lock(descriptor) or not _is_at(path, descriptor):
+                continue
+            if delete:
+                path.unlink()
+            yield Abandoned(path.name, found.st_size)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,194 @@
+"""`tieline assets` as it is typed; no server is needed."""
+
+import asyncio
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.assets import CONTENT, blobs
+from tests.fixtures.commandline import Tieline
+
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def tieline(tmp_path: Path, migrated_file: Path) -> Tieline:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    (folder / "tieline.db").write_bytes(migrated_file.read_bytes())
+    return Tieline(folder, {"TIELINE_DATA_DIR": str(folder)})
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    return written(tmp_path / "orders.csv", CONTENT)
+
+
+def written(file: Path, content: bytes) -> Path:
+    file.write_bytes(content)
+    return file
+
+
+def content_of(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def test_a_file_is_put_shown_listed_and_written_again(tieline: Tieline, orders: Path, tmp_path: Path) -> None:
+    put = await tieline("assets", "put", str(orders))
+    shown = await tieline("assets", "show", DIGEST[:8])
+    listed = await tieline("assets", "list")
+    got = await tieline("assets", "get", DIGEST[:12], str(tmp_path / "copy.csv"))
+
+    assert (put.status, put.output, put.errors) == (0, f"{DIGEST}\n", "asset orders.csv: 512.0 KiB, text/csv\n")
+    assert "524288 bytes" in shown.output
+    assert "user" in shown.output
+    assert "orders.csv  512.0 KiB  text/csv" in listed.output
+    assert got.status == 0
+    assert (tmp_path / "copy.csv").read_bytes() == CONTENT
+
+
+async def test_for_programs_everything_is_one_document(tieline: Tieline, orders: Path, tmp_path: Path) -> None:
+    reference = {"sha256": DIGEST, "size": len(CONTENT), "name": "june", "media_type": "text/plain"}
+    options = ("--name", "june", "--media-type", "text/plain", "-o", "json")
+
+    assert json.loads((await tieline("assets", "put", str(orders), *options)).output) == reference
+    [listed] = json.loads((await tieline("assets", "list", "-o", "json")).output)
+    shown = json.loads((await tieline("assets", "show", DIGEST, "-o", "json")).output)
+    got = json.loads((await tieline("assets", "get", DIGEST, str(tmp_path / "june"), "-o", "json")).output)
+
+    assert shown == listed
+    assert reference.items() <= shown.items()
+    assert [holder["holder"] for holder in shown["holders"]] == ["user"]
+    assert got == {**reference, "file": str(tmp_path / "june")}
+
+
+async def test_an_asset_goes_through_pipes(tieline: Tieline) -> None:
+    put = await tieline("assets", "put", "-", "--name", "piped.txt", stdin=b"through a pipe")
+    got = await tieline("assets", "get", put.output.strip(), "-")
+    assert (got.status, got.output, got.errors) == (0, "through a pipe", "")
+
+
+async def test_its_own_name_never_replaces_a_file_and_a_given_one_does(
+    tieline: Tieline, orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tieline("assets", "put", str(orders))
+    monkeypatch.chdir(tmp_path)
+    written(orders, b"mine")
+
+    refused = await tieline("assets", "get", DIGEST)
+    kept = content_of(orders)
+    replaced = await tieline("assets", "get", DIGEST, "orders.csv")
+
+    assert (refused.status, refused.errors) == (
+        2,
+        "error: orders.csv is there already: name the file that is to be written\n",
+    )
+    assert kept == b"mine"
+    assert replaced.status == 0
+    assert content_of(orders) == CONTENT
+
+
+async def test_of_a_damaged_asset_no_file_is_written(tieline: Tieline, orders: Path, tmp_path: Path) -> None:
+    await tieline("assets", "put", str(orders))
+    (blob,) = blobs(tieline.folder / "assets")
+    blob.write_bytes(b"y" * len(CONTENT))
+
+    got = await tieline("assets", "get", DIGEST, str(tmp_path / "copy.csv"))
+
+    assert got.status == 1
+    assert "was altered: restore it from a backup" in got.errors
+    assert names_in(tmp_path) == ["data", "orders.csv"]
+
+
+async def test_what_nothing_needs_is_listed_first_and_deleted_when_told(tieline: Tieline, orders: Path) -> None:
+    await tieline("assets", "put", str(orders), asset_retention="0.001s")
+
+    listed = await tieline("assets", "gc")
+    still = await tieline("assets", "show", DIGEST)
+    deleted = json.loads((await tieline("assets", "gc", "--yes", "-o", "json")).output)
+    nothing = await tieline("assets", "gc", "--yes")
+
+    assert f"file  {DIGEST[:16]}  orders.csv  512.0 KiB" in listed.output
+    assert listed.errors == "1 file: 512.0 KiB would go; --yes deletes them\n"
+    assert still.status == 0
+    assert deleted["deleted"] is True
+    assert deleted["bytes"] == len(CONTENT)
+    assert [each["id"] for each in deleted["garbage"]] == [DIGEST]
+    assert nothing.output == "There is nothing to collect.\n"
+    assert blobs(tieline.folder / "assets") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("put", "nowhere.csv"), "nowhere.csv cannot be read (No such file or directory)"),
+        (("put", "/"), "/ cannot be read (Is a directory)"),
+        (("put", "-", "--name", "../x"), "--name: the name of a file holds no slash"),
+        (("put", "-", "--media-type", "text"), "--media-type: "),
+        (("get", "0" * 64), "there is no asset 000000000000…"),
+        (("get", "0" * 7), "give 8 digits of its SHA-256 at least"),
+        (("get", "0" * 64, "-", "-o", "json"), "cannot both go to standard output"),
+        (("show", "../../etc/passwd"), "names no asset"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
+)
+async def test_what_cannot_be_done_is_told(tieline: Tieline, arguments: tuple[str, ...], told: str) -> None:
+    ran = await tieline("assets", *arguments, stdin=b"x")
+    assert ran.status == 2
+    assert told in ran.output + ran.errors
+
+
+async def test_a_folder_that_cannot_be_used_is_told(tieline: Tieline, orders: Path) -> None:
+    (tieline.folder / "assets").write_text("a file where the folder should be")
+    ran = await tieline("assets", "put", str(orders))
+    assert ran.status == 3
+    assert f"no file can be made in {tieline.folder}/assets/staging: it is no folder" in ran.errors
+
+
+async def test_a_large_file_crosses_in_constant_memory(tieline: Tieline, tmp_path: Path) -> None:
+    """96 MiB, whose size alone would show."""
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(96 * 1024 * 1024)
+
+    put = await peak(tieline, "put", str(large), "-o", "json")
+    digest = hashlib.sha256(bytes(96 * 1024 * 1024)).hexdigest()
+    got = await peak(tieline, "get", digest, str(tmp_path / "copy"))
+    small = await peak(tieline, "list")
+
+    assert (tmp_path / "copy").stat().st_size == 96 * 1024 * 1024
+    assert max(put, got) - small < 48 * 1024
+
+
+PEAK = """
+import resource, sys
+from cli.app import run
+status = run(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+async def peak(tieline: Tieline, *arguments: str) -> int:
+    """KiB that the command took at most."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PEAK,
+        "assets",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=tieline.environment_with({}),
+        cwd=Path(__file__).parents[2],
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors
+    return int(errors.split()[-1])

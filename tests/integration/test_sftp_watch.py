@@ -241,7 +241,7 @@ async def test_a_cancelled_transfer_leaves_the_others_on_its_connection_alone_an
         await asyncio.gather(task, return_exceptions=True)
 
         assert await other.stat("/a") is not None
-        await until(lambda: faulty.open_files == 0)
+        await until(lambda: not faulty.open)
 
     assert faulty.connections == 1
 
@@ -260,7 +260,7 @@ async def test_a_file_whose_opening_was_given_up_is_closed_when_the_server_has_o
         faulty.released.set()
 
         await until(lambda: faulty.calls["close"] > 0)
-    assert faulty.open_files == 0
+    assert not faulty.open
 
 
 async def test_a_timeout_of_the_users_own_is_not_taken_for_the_servers(

@@ -59,6 +59,11 @@ async def _peer(serve: Serve) -> AsyncIterator[int]:
         await server.wait_closed()
 
 
+class _Anybody(asyncssh.SSHServer):
+    def begin_auth(self, username: str) -> bool:
+        return False
+
+
 async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
 
@@ -332,6 +337,29 @@ async def test_a_server_that_drops_connections_at_random_is_asked_again_after_a_
 
     assert refused.code == "connect_failed"
     assert 0.2 < time.monotonic() - began < 5
+
+
+async def test_a_line_that_breaks_right_after_the_login_is_no_lack_of_sftp(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    faulty.hang_up_after_login = True
+
+    assert (await _refusal(connections, faulty.server())).code == "connect_failed"
+
+
+async def test_a_server_without_sftp_is_told_as_that(connections: SshConnections) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    shells = await asyncssh.listen(
+        HOST, 0, server_host_keys=[key], config=None, server_factory=_Anybody, process_factory=lambda process: None
+    )
+    server = replace(_to(shells.get_port()), trusted=(key.export_public_key().decode(),))
+
+    refused = await _refusal(connections, server)
+
+    shells.close()
+    await shells.wait_closed()
+    assert refused.code == "unsupported"
+    assert "let ada in, but offers no SFTP" in str(refused)
 
 
 async def test_several_accounts_get_into_a_server_that_takes_two_at_a_time(connections: SshConnections) -> None:

@@ -27,8 +27,7 @@ async def exists(task: Task, operation: SftpExists) -> Outcome:
     """Raises Refused, SftpError."""
     place = await task.places.resolve(operation.path)
     found = await task.session.lstat(place.path) is not None
-    told = f"there is {'a' if found else 'no'} {place.shown}"
-    return Outcome(told, paths=(place.shown,), exists=found)
+    return Outcome(f"{place.shown} is {'' if found else 'not '}there", paths=(place.shown,), exists=found)
 
 
 async def mkdir(task: Task, operation: SftpMkdir) -> Outcome:

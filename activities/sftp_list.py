@@ -40,11 +40,16 @@ async def list_folder(task: Task, operation: SftpList) -> Outcome:
     more = len(page) > operation.limit
     page = page[: operation.limit]
     return Outcome(
-        message=f"{len(page)} entries of {folder.shown}" + (", and there are more" if more else ""),
+        message=_told(len(page), folder, more=more),
         paths=(folder.shown,),
         entries=tuple(entry for _, entry in page),
         next_cursor=_cursor(operation, page[-1][0]) if more else None,
     )
+
+
+def _told(count: int, folder: Place, *, more: bool) -> str:
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    return f"{entries} of {folder.shown}{', and there are more' if more else ''}"
 
 
 def entry_of(place: Place, file: RemoteFile) -> Entry:

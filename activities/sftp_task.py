@@ -163,15 +163,24 @@ def outcome_of_files(verb: str, files: tuple[Transferred, ...]) -> Outcome:
     """Of an operation on several files."""
     total = sum(each.bytes for each in files)
     alone = files[0] if len(files) == 1 else None
-    what = f"{alone.path}: {total} bytes" if alone else f"{len(files)} files, {total} bytes"
     return Outcome(
-        message=f"{verb} {what}",
+        message=_told(verb, files, total),
         paths=tuple(each.path for each in files),
         bytes=total,
         sha256=alone.sha256 if alone else None,
         resumed_from=alone.resumed_from if alone else 0,
         files=files,
     )
+
+
+def _told(verb: str, files: tuple[Transferred, ...], total: int) -> str:
+    if not files:
+        return "no file fits"
+    if all(each.skipped for each in files):
+        what = f"{files[0].path} was" if len(files) == 1 else f"{len(files)} files were"
+        return f"{what} there already, with the same content"
+    what = files[0].path if len(files) == 1 else f"{len(files)} files"
+    return f"{verb} {what}: {total} bytes"
 
 
 async def in_turn(items: Iterable[tuple[T, bool]], work: Callable[[T], Awaitable[None]]) -> None:

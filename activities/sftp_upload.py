@@ -34,7 +34,7 @@ async def upload(task: Task, operation: SftpUpload) -> Outcome:
     left = [plan for plan in plans if plan.index not in task.progress.done]
     await in_turn(((plan, _is_small(plan.source)) for plan in left), one)
     files = tuple(_ended(task.progress, operation, plan) for plan in plans)
-    if skipped := sum(each.skipped for each in files):
+    if 0 < (skipped := sum(each.skipped for each in files)) < len(files):
         task.notes.add(f"{skipped} of {len(files)} files were there already, with the same content")
     return outcome_of_files("sent", files)
 

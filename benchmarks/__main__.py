@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from benchmarks import calls, credentials, due, gateway, memory, runs, server
+from benchmarks import calls, credentials, due, gateway, memory, runs, server, sftp
 from benchmarks.measure import Comparison
 from benchmarks.stage import Stage, open_stage
 from runtime.exit import leave
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Stage], AsyncIterator[Comparison]]] = {
     "gateway": gateway.measure,
     "server": server.measure,
     "memory": memory.measure,
+    "sftp": sftp.measure,
 }
 LIBRARIES = ("temporalio", "httpx2", "pydantic", "sqlalchemy", "cryptography")
 

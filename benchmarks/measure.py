@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Work = Callable[[], Awaitable[object]]
@@ -42,6 +42,16 @@ def compared(name: str, pairs: Sequence[tuple[float, float]], *, unit: str, goal
     subjects, bases = zip(*pairs, strict=True)
     ratios = tuple(subject / base for subject, base in pairs)
     return Comparison(name, ratios, statistics.median(subjects), statistics.median(bases), unit, goal)
+
+
+async def in_turn(figures: Mapping[str, Figure], *, rounds: int, warm_up: bool = True) -> Sequence[Mapping[str, float]]:
+    """Measure several sides in turn, as `compare` does two; the figures of each round, by side."""
+    if warm_up:
+        for figure in figures.values():
+            await figure()
+    names = list(figures)
+    orders = [names[first:] + names[:first] for first in range(len(names))]
+    return [{name: await figures[name]() for name in orders[number % len(orders)]} for number in range(rounds)]
 
 
 async def _round(subject: Figure, base: Figure, *, subject_first: bool) -> tuple[float, float]:

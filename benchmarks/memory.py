@@ -49,7 +49,7 @@ async def _tieline(stage: Stage) -> Sizes:
         "TIELINE_EGRESS_ALLOW": ",".join(settings.egress_allow),
     }
     runs = Runs(await connect(stage.stores, stage.temporal), queue)
-    async with _python("-m", "worker", environment=environment) as process:
+    async with python_process("-m", "worker", environment=environment) as process:
         started = await runs.start(OPERATION, REF, await stage.stores.definitions.integration("bench"), trigger="bench")
         await runs.result(started.id)
         return await _sizes(process)
@@ -58,7 +58,7 @@ async def _tieline(stage: Stage) -> Sizes:
 async def _bare(stage: Stage, *modules: str) -> Sizes:
     queue = uuid.uuid4().hex
     client = await Client.connect(stage.temporal)
-    async with _python("-m", "benchmarks.bare_process", stage.temporal, queue, stage.url, *modules) as process:
+    async with python_process("-m", "benchmarks.bare_process", stage.temporal, queue, stage.url, *modules) as process:
         await bare_run(client, queue, GET)()
         return await _sizes(process)
 
@@ -70,7 +70,7 @@ async def _sizes(process: int) -> Sizes:
 
 
 @contextlib.asynccontextmanager
-async def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[int]:
+async def python_process(*arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[int]:
     """A process of this interpreter while the body runs; its id."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *arguments),

@@ -77,7 +77,7 @@ def create(
     printer.line(f"account {name}: created for integration {integration}")
     if model.by_consent:
         note(f"Next, consent at the provider: tieline accounts connect {name}")
-    elif model.test:
+    elif model.test or model.auth.type == "sftp":
         note(f"Does it work? tieline accounts test {name}")
 
 
@@ -103,6 +103,9 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
         names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
         token = await stores.accounts.token_of(account)
         told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
+        auth = (await stores.definitions.integration(account.integration)).auth
+        if auth.type == "sftp":
+            told |= {"host_key": auth.host_key.value, "trusted_host_keys": len(await stores.host_keys.of(name))}
         return {**told, **(token_times(token) if token else {})}
 
     shown = with_stores(look)
@@ -114,7 +117,7 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
 
 
 def try_account(name: NameArgument, output: OutputOption = Output.TABLE) -> int:
-    """Make the integration's declared test call with this account, and say what to do when it fails."""
+    """Make the integration's test call, or log in to the SFTP server, and say what to do when that fails."""
 
     async def try_it(stores: "Stores") -> "Outcome":
         from runtime.account_test import try_account

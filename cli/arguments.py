@@ -126,7 +126,8 @@ def validation_fault(error: "ValidationError", options: dict[str, str]) -> CliEr
         if fault["type"] == "too_short" and fault["loc"] and fault["loc"][0] in at_fault:
             continue  # pydantic leaves the items at fault out and then misses them
         field = str(fault["loc"][0]) if fault["loc"] else ""
-        lines.append(f"{options.get(field, field)}: {_reason(fault)}")
+        place = options.get(field, field)  # none where fields do not go together
+        lines.append(f"{place}: {_reason(fault)}" if place else _reason(fault))
     return CliError("\n".join(dict.fromkeys(lines)))
 
 

@@ -74,6 +74,14 @@ class Printer:
         print(printable(text, sys.stdout), flush=True)
 
 
+class Aside(Printer):
+    """Of a command whose standard output is content: what there is to say about it goes to standard error."""
+
+    def line(self, text: str = "") -> None:
+        """One line of text, as it is."""
+        note(text)
+
+
 def note(text: str) -> None:
     """Something beside the result: to standard error."""
     print(printable(text, sys.stderr), file=sys.stderr)

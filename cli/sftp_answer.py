@@ -15,7 +15,7 @@ SHOWN_FILES = 50
 def print_sftp(printer: Printer, result: "SftpResult") -> None:
     """What was found or moved to standard output, what there is to say about it beside."""
     attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
-    note(f"{result.message} as {result.username} through account {result.account}{attempts}")
+    note(f"{result.message} (account {result.account}, as {result.username}{attempts})")
     for remark in result.notes:
         note(remark)
     if result.exists is not None:

@@ -10,7 +10,7 @@ import typer
 
 from cli.errors import CliError
 from cli.files import counted, opened, pieces, size_of, write_to, write_whole
-from cli.output import Output, OutputOption, Printer, note
+from cli.output import Aside, Output, OutputOption, Printer, note
 from cli.progress import progress, size_text
 from cli.session import Session
 from cli.sftp_options import (
@@ -137,7 +137,9 @@ def get(
     patterns = [path for path in paths if any(sign in path for sign in "*?[")]
     if patterns and len(patterns) != len(paths):
         raise CliError("patterns and plain paths cannot be mixed in one command: give them one each")
-    _check_writable(to, many=bool(patterns) or len(paths) > 1, as_json=output is Output.JSON)
+    if not only_asset:
+        _check_writable(to, many=bool(patterns) or len(paths) > 1, as_json=output is Output.JSON)
+        _check_free(to, [] if patterns else paths)
     operation = sftp_operation(
         {
             "type": "sftp.download",
@@ -160,7 +162,9 @@ def get(
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
 
-    run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait, finish=write)
+    content = to == "-" and not only_asset and not no_wait
+    printer = Aside(output) if content else Printer(output)
+    run_and_print(printer, begin, no_wait=no_wait, wait=wait, finish=write)
 
 
 def _check_target(count: int, target: str) -> None:
@@ -199,6 +203,14 @@ def _check_writable(to: str, *, many: bool, as_json: bool) -> None:
         raise CliError(f"--to {to}: there is no folder {Path(to).parent}")
 
 
+def _check_free(to: str, paths: list[str]) -> None:
+    """Before anything is fetched, and perhaps deleted where it was. What a pattern finds is known afterwards only."""
+    for path in paths if to != "-" else []:
+        target, replace = _target(to, path.rstrip("/").rpartition("/")[2])
+        if not replace and target.exists():
+            raise CliError(f"{target} is there already: name the file that is to be written with --to")
+
+
 async def _write(session: Session, file: "Transferred", to: str) -> None:
     assert file.asset is not None, "what is fetched becomes an asset"
     asset = file.asset
@@ -208,7 +220,10 @@ async def _write(session: Session, file: "Transferred", to: str) -> None:
             await write_to(sys.stdout.buffer, chunks)
             return
         target, replace = _target(to, asset.name)
-        await write_whole(target, chunks, replace=replace)
+        try:
+            await write_whole(target, chunks, replace=replace)
+        except CliError as error:
+            raise CliError(f"{error}\nIt was fetched, and is kept: tieline assets get {asset.sha256} FILE") from None
     note(f"{target}: {size_text(asset.size)}, SHA-256 {asset.sha256}")
 
 

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from auth.api_tokens import Scope
-from gateway import accounts, connecting, definitions, host_keys, profiles, runs
+from gateway import accounts, assets, connecting, definitions, host_keys, profiles, runs
 from gateway.access import SCHEME, admitted
 from gateway.codec import PATH, codec_routes
 from gateway.connect import connect_routes
@@ -24,7 +24,15 @@ from gateway.metrics import Metrics
 from gateway.problems import HANDLED, MEDIA_TYPE, ProblemDocument, answer_with_problem
 from runtime.health import health_routes
 
-ROUTERS = (runs.router, definitions.router, accounts.router, host_keys.router, connecting.router, profiles.router)
+ROUTERS = (
+    runs.router,
+    assets.router,
+    definitions.router,
+    accounts.router,
+    host_keys.router,
+    connecting.router,
+    profiles.router,
+)
 
 DESCRIPTION = """
 Durable, authenticated calls to other people's systems.
@@ -65,7 +73,13 @@ def build(door: Door) -> ASGIApp:
     _add_metrics(app, metrics)
     _add_documentation(app)
     settings = door.stores.settings
-    limits = Limits(app, settings.gateway_hosts, {f"{PATH}/": door.ui_origins}, public_url=settings.gateway_url)
+    limits = Limits(
+        app,
+        settings.gateway_hosts,
+        {f"{PATH}/": door.ui_origins},
+        public_url=settings.gateway_url,
+        uploads={assets.PATH: settings.asset_max_bytes},
+    )
     return Context(limits, metrics)
 
 

@@ -13,9 +13,11 @@ from gateway.problems import Problem, problem_response
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_SECONDS = 30.0
+"""For a whole request body, however slowly it comes; of a file, for its next piece."""
+UPLOAD_BYTES_A_SECOND = 16 * 1024
+"""Of a file, on average: who sends less holds a connection for nothing."""
 PAGES = frozenset({"/docs", "/codec"})
 """Which a link may lead to, from a ticket or a wiki."""
-"""For a whole request body, however slowly it comes."""
 CLOSE = {"Connection": "close"}
 
 
@@ -23,7 +25,8 @@ class Limits:
     """ASGI middleware. `hosts` are the names that this door answers to; IP addresses and localhost it always does, and
     the host of `public_url`, whose pages are its own also where a proxy in front ends TLS.
 
-    Pages of the origins in `readers` may use what lies under their prefix, and nothing else.
+    Pages of the origins in `readers` may use what lies under their prefix, and nothing else. `uploads` are the paths
+    whose POST streams a file, each with the bytes that it takes.
     """
 
     def __init__(
@@ -33,8 +36,10 @@ class Limits:
         readers: Mapping[str, Collection[str]],
         *,
         public_url: str | None = None,
+        uploads: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
+        self._uploads = uploads or {}
         self._readers = readers
         self._public_url = public_url.lower() if public_url else None
         public_host = urlsplit(public_url).hostname if public_url else None
@@ -42,11 +47,13 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        problem = self._wrong_host(headers) or self._foreign_page(scope, headers) or _too_large(headers)
+        upload = self._uploads.get(scope["path"]) if scope["method"] == "POST" else None
+        limit = MAX_BODY_BYTES if upload is None else upload
+        problem = self._wrong_host(headers) or self._foreign_page(scope, headers) or _too_large(headers, limit)
         if problem is not None:
             await problem_response(problem, scope["state"]["request_id"])(scope, receive, send)
             return
-        await self._app(scope, _Body(receive).receive, send)
+        await self._app(scope, _Body(receive, limit, streamed=upload is not None).receive, send)
 
     def _wrong_host(self, headers: Headers) -> Problem | None:
         """A page whose name was bound anew to this address (DNS rebinding) still sends its own name."""
@@ -80,40 +87,54 @@ class Limits:
 class _Body:
     """The rest of a request's body, within size and time."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: int, *, streamed: bool) -> None:
         self._receive = receive
-        self._left = MAX_BODY_BYTES
-        self._deadline: float | None = None
+        self._limit = limit
+        self._taken = 0
+        self._streamed = streamed
+        self._began: float | None = None
         self._whole = False
 
     async def receive(self) -> Message:
         """Raises Problem."""
         if self._whole:
             return await self._receive()
-        loop = asyncio.get_running_loop()
-        self._deadline = self._deadline or loop.time() + BODY_SECONDS
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline()):
                 message = await self._receive()
         except TimeoutError:
-            detail = f"the request's body did not arrive within {BODY_SECONDS:g} seconds"
-            raise Problem(408, "too_slow", detail, "send it again, faster", CLOSE) from None
-        self._left -= len(message.get("body", b""))
+            raise self._too_slow() from None
+        self._taken += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
-        if self._left < 0:
-            raise _body_too_large()
+        if self._taken > self._limit:
+            raise _body_too_large(self._limit)
         return message
 
+    def _deadline(self) -> float:
+        """A file may take as long as it needs, while it keeps coming."""
+        now = asyncio.get_running_loop().time()
+        self._began = now if self._began is None else self._began
+        if not self._streamed:
+            return self._began + BODY_SECONDS
+        return min(now, self._began + self._taken / UPLOAD_BYTES_A_SECOND) + BODY_SECONDS
 
-def _too_large(headers: Headers) -> Problem | None:
+    def _too_slow(self) -> Problem:
+        detail = f"the request's body did not arrive within {BODY_SECONDS:g} seconds"
+        if self._streamed:
+            detail = (
+                f"the file came more slowly than {UPLOAD_BYTES_A_SECOND} bytes a second, or nothing came for "
+                f"{BODY_SECONDS:g} seconds"
+            )
+        return Problem(408, "too_slow", detail, "send it again, faster", CLOSE)
+
+
+def _too_large(headers: Headers, limit: int) -> Problem | None:
     length = headers.get("content-length", "")
-    return _body_too_large() if length.isdigit() and int(length) > MAX_BODY_BYTES else None
+    return _body_too_large(limit) if length.isdigit() and int(length) > limit else None
 
 
-def _body_too_large() -> Problem:
-    return Problem(
-        413, "too_large", f"a request's body may have {MAX_BODY_BYTES} bytes at most", "send less at a time", CLOSE
-    )
+def _body_too_large(limit: int) -> Problem:
+    return Problem(413, "too_large", f"a request's body may have {limit} bytes at most", "send less at a time", CLOSE)
 
 
 def _is_visit(scope: Scope, headers: Headers) -> bool:

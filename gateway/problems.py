@@ -30,7 +30,16 @@ from runtime.runs import (
     RunFailed,
     RunNotFound,
 )
-from storage.errors import AlreadyExists, DatabaseUnavailable, NotFound, StorageError
+from storage.errors import (
+    AlreadyExists,
+    AssetDamaged,
+    AssetMissing,
+    AssetStoreUnavailable,
+    AssetTooLarge,
+    DatabaseUnavailable,
+    NotFound,
+    StorageError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -126,6 +135,10 @@ _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str
     (NotFound, 404, "not_found", None),
     (AlreadyExists, 409, "already_exists", None),
     (DatabaseUnavailable, 503, "database_unavailable", "see that the database runs: tieline doctor"),
+    (AssetMissing, 404, "not_found", None),
+    (AssetTooLarge, 413, "too_large", "send less, or raise TIELINE_ASSET_MAX_BYTES"),
+    (AssetDamaged, 500, "asset_damaged", None),
+    (AssetStoreUnavailable, 503, "asset_store_unavailable", "see to the folder or bucket of assets"),
     (StorageError, 422, "invalid_request", None),
     (Unfit, 422, "unfit", None),
     (_UNBOUND, 422, "unbound", None),

@@ -11,12 +11,15 @@ from activities.parking import CallFailed
 from auth.credential import Credential
 from auth.errors import AuthError
 from auth.resolver import CredentialResolver
+from definitions.auth import SftpAuth
 from definitions.integration import Integration, TestCall
 from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult, Failure, idempotency_key
+from definitions.sftp import SftpResult
 from definitions.templates import Template, TemplateError
 from definitions.urls import UrlError, render_path
+from runtime.account_login import log_in, next_step
 from runtime.assembly import Stores, open_resolver
 from storage.accounts import Account
 
@@ -30,7 +33,7 @@ class Outcome:
     """How a test call ended."""
 
     account: str
-    result: CallResult | None
+    result: CallResult | SftpResult | None
     failure: Failure | None
 
     @property
@@ -39,32 +42,39 @@ class Outcome:
         if self.failure is not None:
             return self.failure.message
         assert self.result is not None, "a test call ends with a result or a failure"
+        if isinstance(self.result, SftpResult):
+            return f"logged in as {self.result.username}"
         return f"answered {self.result.status}"
 
     @property
     def action(self) -> str | None:
         """What to do about a failure."""
-        return self.failure.suggested_action if self.failure else None
+        return next_step(self.account, self.failure) if self.failure else None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {
             "account": self.account,
             "works": self.failure is None,
-            "status": self.result.status if self.result else self.failure.status if self.failure else None,
+            "status": getattr(self.result or self.failure, "status", None),
             "failure": self.failure,
         }
 
 
 async def try_account(stores: Stores, name: str) -> Outcome:
-    """Make the declared test call with this account.
+    """Make the declared test call with this account; log in to an SFTP server.
 
     Raises:
-        NothingToTest: the integration declares none.
+        NothingToTest: the integration declares no call.
         NotFound: there is no such account.
     """
     account = await stores.accounts.get(name)
     integration = await stores.definitions.integration(account.integration)
+    if isinstance(integration.auth, SftpAuth):
+        try:
+            return Outcome(name, await log_in(stores, name), None)
+        except CallFailed as error:
+            return Outcome(name, None, error.failure)
     call = _test_call(integration, account)
     async with open_resolver(stores) as (resolver, http):
         try:

@@ -1,7 +1,9 @@
 """What the doctor finds about accounts: which of them nobody can use, and how many runs wait for each."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+from definitions.auth import SftpAuth
+from definitions.auth.simple import HostKeyPolicy
 from definitions.run import RunState
 from runtime.findings import Finding, State
 from runtime.run_filter import RunFilter
@@ -11,6 +13,7 @@ from storage.accounts import ACTIVE, DISCONNECTED, NEEDS_RECONNECT, NOT_CONNECTE
 from storage.errors import NotFound
 from storage.waiters import awaited
 
+HOST_KEY_CAUSES = ("host_key_changed", "host_key_unknown")
 LISTED = "tieline runs list --state waiting_for_reconnect"
 SHOWN = 20
 """Accounts that are named; of more, how many."""
@@ -32,11 +35,24 @@ async def account_findings(stores: Stores) -> AsyncIterator[Finding]:
             yield Finding("accounts", State.NOTE, told, "tieline accounts list")
     if not dead:
         yield Finding("accounts", State.OK, f"{len(accounts)}, none needs attention")
+    async for finding in _unchecked(stores, accounts):
+        yield finding
     for profile in [await stores.definitions.profile(name) for name in await stores.definitions.list("profile")]:
         bound = {binding.account for binding in profile.adapters.values() if binding.account}
         if absent := sorted(bound - {account.name for account in accounts}):
             told = f"{profile.name} binds accounts that do not exist yet: {', '.join(absent)}"
             yield Finding("profile", State.NOTE, told, f"tieline accounts create {absent[0]} --integration KEY")
+
+
+async def _unchecked(stores: Stores, accounts: Sequence[Account]) -> AsyncIterator[Finding]:
+    """SFTP accounts whose server may be anybody."""
+    for key in await stores.definitions.list("integration"):
+        auth = (await stores.definitions.integration(key)).auth
+        names = [account.name for account in accounts if account.integration == key]
+        if isinstance(auth, SftpAuth) and auth.host_key is HostKeyPolicy.INSECURE and names:
+            allowed = "" if stores.settings.sftp_insecure else ", so their runs fail: TIELINE_SFTP_INSECURE is not set"
+            told = f"integration {key} looks at no host key (accounts {', '.join(names)}){allowed}"
+            yield Finding("sftp", State.NOTE, told, "give it auth.host_key: confirm_first, and create them again")
 
 
 async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
@@ -62,6 +78,8 @@ async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
 
 async def _remedy(stores: Stores, account: Account) -> str:
     try:
+        if account.cause in HOST_KEY_CAUSES:
+            return f"tieline accounts host-keys {account.name} --look, then decide about one of the runs that wait"
         by_consent = (await stores.definitions.integration(account.integration)).by_consent
     except NotFound:
         return f"apply integration {account.integration!r} again: tieline apply PATH"

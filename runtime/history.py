@@ -185,7 +185,7 @@ class _Reader:
 def _transferred(result: SftpResult) -> str:
     attempts = f", attempt {result.attempt}" if result.attempt > 1 else ""
     resumed = f", resumed from byte {result.resumed_from}" if result.resumed_from else ""
-    return f"{result.message} through account {result.account}{attempts}{resumed}"
+    return f"{result.message} (account {result.account}{attempts}{resumed})"
 
 
 def _span(length: timedelta) -> str:

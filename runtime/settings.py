@@ -191,6 +191,9 @@ class Settings(BaseSettings):
         description="How long a file is kept after it was put, or after a run has taken it up: such as 30d. A run "
         "under way keeps its files however old.",
     )
+    asset_max_bytes: int = Field(
+        1024**3, gt=0, description="Largest file that the HTTP API takes as an asset. The command line takes any."
+    )
 
     health_address: HostPort | None = Field(None, description="HOST:PORT that serves /healthz and /readyz.")
     metrics_address: HostPort | None = Field(None, description="HOST:PORT that serves Prometheus metrics at /metrics.")

@@ -11,30 +11,9 @@ import pytest_asyncio
 
 from gateway import limits, protocol
 from gateway.serve import GatewayOpen
-from tests.fixtures.gateway import Gateway, opened_gateway
+from tests.fixtures.gateway import Gateway, exchange, head, opened_gateway, status_of
 from tests.fixtures.tieline import Installation
 from tests.fixtures.waiting import until
-
-
-async def exchange(gateway: Gateway, *pieces: bytes, close: bool = False) -> str:
-    """Send these bytes as they are; everything that comes back until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-        if close:
-            writer.write_eof()
-        return (await asyncio.wait_for(reader.read(), 10)).decode()
-    finally:
-        writer.close()
-
-
-def status_of(answer: str) -> int:
-    return int(answer.split(" ", 2)[1])
-
-
-def head(request: str, *headers: str) -> bytes:
-    return "\r\n".join([request, "Host: localhost", *headers, "", ""]).encode()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "localhost:8700", "LOCALHOST.", "[::1]:8700", "192.0.2.7"])

@@ -1,0 +1,61 @@
+"""Does an SFTP account work? A login and a look at its root folder, made through the same path as every run's."""
+
+import uuid
+from datetime import timedelta
+
+from activities.sftp import SftpActivities
+from auth.credential import Credential
+from auth.errors import NeedsReconnect
+from auth.resolver import CredentialResolver
+from definitions.refs import CredentialRef
+from definitions.run import Failure, SftpCall, idempotency_key
+from definitions.sftp import SftpResult, SftpStat
+from runtime.assembly import Stores, egress_policy, open_resolver
+from runtime.sftp import open_connections
+
+PATIENCE = timedelta(seconds=60)
+
+
+async def log_in(stores: Stores, account: str) -> SftpResult:
+    """Look at the root folder as this account.
+
+    Raises:
+        CallFailed: its failure says why and what to do.
+    """
+    call = SftpCall(
+        operation=SftpStat(type="sftp.stat", path=".", timeout=PATIENCE),
+        credential=CredentialRef(adapter=account, profile="test"),
+        idempotency_key=idempotency_key(f"test/{uuid.uuid4()}"),
+    )
+    policy = await egress_policy(stores.settings)
+    async with open_resolver(stores) as (resolver, _), open_connections(stores.settings, policy) as connections:
+        return await SftpActivities(_ByAccount(resolver), resolver, connections, stores.assets).make(call)
+
+
+def next_step(account: str, failure: Failure) -> str:
+    """What to do about a failure, where no run waits for it."""
+    if failure.host_key is None:
+        return failure.suggested_action
+    return (
+        "ask whoever runs the server whether it has a new key, and compare the fingerprints; then "
+        f"tieline accounts trust-host-key {account} {failure.host_key.presented} --why TEXT"
+    )
+
+
+class _ByAccount:
+    """Resolves to one account, whatever profiles bind; the reference's adapter holds its name."""
+
+    def __init__(self, resolver: CredentialResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(self, ref: CredentialRef) -> Credential:
+        return await self._resolver.resolve_account(ref.adapter)
+
+    async def renew(self, credential: Credential) -> Credential:
+        return await self._resolver.renew(credential)
+
+    async def note_dead(self, credential: Credential, cause: str, told: NeedsReconnect) -> None:
+        """Whoever tries an account is told of it by the answer."""
+
+    async def note_well(self, credential: Credential) -> None:
+        await self._resolver.note_well(credential)

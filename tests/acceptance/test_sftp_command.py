@@ -1,0 +1,324 @@
+"""`tieline sftp` as it is typed, against a real OpenSSH server: what goes well, and what people type wrong."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from examples.externalsystems import Systems
+from tests.fixtures.commandline import Tieline, definitions, tieline_in, up
+from tests.fixtures.processes import Ran
+from tests.fixtures.sshd import Sshd
+
+INTEGRATION = """
+kind: integration
+key: files
+name: A server of a partner
+base_url: "sftp://127.0.0.1:{port}/{folder}"
+parameters:
+  port: {pattern: '\\d+'}
+  folder: {}
+auth: {type: sftp, host_key: confirm_first}
+"""
+LETTER = b"Dear bank,\n"
+SHA256 = hashlib.sha256(LETTER).hexdigest()
+OTHER_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """An installation whose adapter `bank` leads to `root`, which is a folder here."""
+
+    tieline: Tieline
+    root: Path
+    local: Path
+    fingerprint: str
+
+    async def __call__(self, *arguments: str, stdin: bytes | None = None) -> Ran:
+        """`tieline sftp ARGUMENTS…`."""
+        return await self.tieline("sftp", *arguments, stdin=stdin)
+
+    async def told(self, *arguments: str) -> Any:
+        """What `--output json` prints of a command that goes well."""
+        ran = await self(*arguments, "--output", "json")
+        assert ran.status == 0, ran
+        return json.loads(ran.output)
+
+    def letter(self, name: str = "letter.txt") -> str:
+        """A file of this machine."""
+        path = self.local / name
+        path.write_bytes(LETTER)
+        return str(path)
+
+    def remote(self, path: str, content: bytes = LETTER) -> Path:
+        """A file of the server."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return file
+
+
+@pytest_asyncio.fixture(scope="module")
+async def files(tmp_path_factory: pytest.TempPathFactory, systems: Systems, sshd: Sshd) -> AsyncIterator[Files]:
+    folder = tmp_path_factory.mktemp("sftp")
+    bare = tieline_in(folder, systems)
+    allowed = f"{bare.environment['TIELINE_EGRESS_ALLOW']},{sshd.place}"
+    tieline = Tieline(bare.folder, {**bare.environment, "TIELINE_EGRESS_ALLOW": allowed})
+    root = sshd.home / "command"
+    root.mkdir()
+    (folder / "local").mkdir()
+    (folder / "all.yaml").write_text(f"{INTEGRATION}---{definitions(systems)}", encoding="utf-8")
+    (folder / "username").write_text(sshd.username)
+    async with up(tieline, log=folder / "up.log"):
+        assert (await tieline("apply", str(folder / "all.yaml"))).status == 0
+        await tieline("accounts", "create", "parcels", "--integration", "parcels")
+        offered = await tieline("accounts", *_account("nobody-asked", sshd, root, folder))
+        created = await tieline("accounts", *_account("partner", sshd, root, folder), "--host-key", _offered(offered))
+        assert created.status == 0, created
+        assert (await tieline("profiles", "set", "dev", "bank", "partner")).status == 0
+        yield Files(tieline, root, folder / "local", _offered(offered))
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _account(name: str, sshd: Sshd, root: Path, folder: Path) -> list[str]:
+    parameters = ("--param", f"port={sshd.port}", "--param", f"folder={str(root).lstrip('/')}")
+    secrets = (
+        "--secret",
+        f"private_key=file:{sshd.folder / 'user'}",
+        "--secret",
+        f"username=file:{folder / 'username'}",
+    )
+    return ["create", name, "--integration", "files", *parameters, *secrets]
+
+
+def _offered(ran: Ran) -> str:
+    """Of the ed25519 key among those that the server is said to present."""
+    line = next(line for line in ran.errors.splitlines() if line.endswith("ssh-ed25519"))
+    return line.split()[0]
+
+
+async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(files: Files) -> None:
+    shown = await files.tieline("accounts", "host-keys", "partner", "--look", "--output", "json")
+    tested = await files.tieline("accounts", "test", "partner")
+    unconfirmed = await files.tieline("accounts", "show", "nobody-asked")
+
+    keys = json.loads(shown.output)
+    assert [key["fingerprint"] for key in keys["trusted"]] == [files.fingerprint]
+    assert [key["fingerprint"] for key in keys["offered"] if key["trusted"]] == [files.fingerprint]
+    assert len(keys["offered"]) == 3
+    assert tested.status == 0
+    assert "works (logged in as " in tested.output
+    assert unconfirmed.status == 2, "nobody confirmed the keys, so that there is no such account"
+
+
+async def test_a_file_goes_there_and_comes_back(files: Files) -> None:
+    sent = await files("put", "bank", files.letter(), "there/")
+    fetched = await files("get", "bank", "there/letter.txt", "--to", str(files.local / "back.txt"))
+
+    assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
+    assert sent.output == f"there/letter.txt  11 B, SHA-256 {SHA256}\n"
+    assert f"sent there/letter.txt: {len(LETTER)} bytes (account partner, as " in sent.errors
+    assert (files.root / "there" / "letter.txt").read_bytes() == LETTER
+    assert (files.local / "back.txt").read_bytes() == LETTER
+    assert _names(files.root / "there") == ["letter.txt"]
+
+
+async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: Files, tmp_path: Path) -> None:
+    sent = await files("put", "bank", files.letter("a.csv"), files.letter("b.csv"), files.letter("c.txt"), "many/")
+    fetched = await files("get", "bank", "many/*.csv", "--to", str(tmp_path), "--after", "delete")
+
+    assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
+    assert _names(tmp_path) == ["a.csv", "b.csv"]
+    assert _names(files.root / "many") == ["c.txt"]
+
+
+async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
+    sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
+    fetched = await files("get", "bank", "typed/typed.txt", "--to", "-")
+
+    assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
+    assert fetched.output == LETTER.decode()
+    assert f"typed/typed.txt  11 B, SHA-256 {SHA256}" in fetched.errors
+
+
+async def test_a_checksum_and_a_marker_stand_beside_the_file(files: Files) -> None:
+    letter = files.letter()
+    sent = await files(
+        "put", "bank", letter, "marked/", "--checksum", "--marker", "{name}.done", "--permissions", "0640"
+    )
+
+    assert sent.status == 0, sent
+    assert (files.root / "marked" / "letter.txt.sha256").read_text() == f"{SHA256}  letter.txt\n"
+    assert (files.root / "marked" / "letter.txt.done").read_bytes() == b""
+    assert (files.root / "marked" / "letter.txt").stat().st_mode & 0o777 == 0o640
+
+
+async def test_a_run_that_nobody_waits_for_is_asked_for_its_result_later(files: Files) -> None:
+    started = await files("put", "bank", files.letter(), "later/", "--no-wait")
+    result = await files.tieline("runs", "result", started.output.strip(), "--output", "json")
+
+    told = json.loads(result.output)["sftp"]
+    assert (told["success"], told["bytes"], told["sha256"]) == (True, len(LETTER), SHA256)
+    assert (told["paths"], told["resumed_from"]) == (["later/letter.txt"], 0)
+
+
+async def test_a_second_command_with_the_same_key_finds_the_first_one_s_run(files: Files) -> None:
+    first = await files.told("put", "bank", files.letter(), "keyed/", "--key", "invoice-7")
+    second = await files.told("put", "bank", files.letter(), "keyed/", "--key", "invoice-7")
+
+    assert (second["run"], second["duplicate"]) == (first["run"], True)
+
+
+async def test_a_folder_is_listed_in_the_order_that_was_asked_for_a_page_at_a_time(files: Files) -> None:
+    files.remote("listed/long.txt", LETTER * 3)
+    files.remote("listed/below/short.txt")
+    wanted = ("ls", "bank", "listed", "-r", "--kind", "file", "--sort", "size", "--reverse", "--limit", "1")
+
+    first = await files.told(*wanted)
+    second = await files.told(*wanted, "--cursor", first["sftp"]["next_cursor"])
+    shown = await files("ls", "bank", "listed")
+
+    assert [entry["path"] for entry in first["sftp"]["entries"]] == ["listed/long.txt"]
+    assert [entry["path"] for entry in second["sftp"]["entries"]] == ["listed/below/short.txt"]
+    assert second["sftp"]["next_cursor"] is None
+    assert "2 entries of listed (account partner, as " in shown.errors
+    assert [line.split()[:2] for line in shown.output.splitlines()[1:]] == [
+        ["listed/below/", "folder"],
+        ["listed/long.txt", "file"],
+    ]
+
+
+@pytest.mark.parametrize(("path", "status", "answer"), [("is/there.txt", 0, "yes\n"), ("is/not.txt", 1, "no\n")])
+async def test_whether_a_file_exists_is_the_exit_status(files: Files, path: str, status: int, answer: str) -> None:
+    files.remote("is/there.txt")
+
+    ran = await files("exists", "bank", path)
+
+    assert (ran.status, ran.output) == (status, answer)
+
+
+async def test_names_are_made_moved_copied_looked_at_and_deleted(files: Files) -> None:
+    letter = files.remote("work/letter.txt")
+
+    made = await files("mkdir", "bank", "work/a/b", "--permissions", "0750")
+    moved = await files("mv", "bank", "work/letter.txt", "work/a/")
+    copied = await files("cp", "bank", "work/a/letter.txt", "work/copy.txt")
+    looked = await files.told("stat", "bank", "work/copy.txt")
+    full = await files("rm", "bank", "work/a")
+    deleted = await files("rm", "bank", "work/a", "--recursive")
+
+    assert [each.status for each in (made, moved, copied, full, deleted)] == [0, 0, 0, 1, 0]
+    assert looked["sftp"]["entries"][0]["size"] == len(LETTER)
+    assert "the folder is not empty" in full.errors
+    assert not letter.exists()
+    assert _names(files.root / "work") == ["copy.txt"]
+
+
+async def test_a_file_that_is_there_stops_an_upload_unless_something_else_was_said(files: Files) -> None:
+    there = files.remote("taken/letter.txt", b"another one")
+
+    refused = await files("put", "bank", files.letter(), "taken/")
+    before = there.read_bytes()
+    replaced = await files("put", "bank", files.letter(), "taken/", "--overwrite", "replace")
+    skipped = await files("put", "bank", files.letter(), "taken/", "--overwrite", "skip_if_same")
+
+    assert (refused.status, replaced.status, skipped.status) == (1, 0, 0)
+    assert "taken/letter.txt is there already" in refused.errors
+    assert (before, there.read_bytes()) == (b"another one", LETTER)
+    assert "taken/letter.txt was there already, with the same content" in skipped.errors
+
+
+async def test_a_pattern_that_nothing_fits_fetches_nothing_and_says_so(files: Files, tmp_path: Path) -> None:
+    files.remote("some/letter.txt")
+
+    ran = await files("get", "bank", "some/*.csv", "--to", str(tmp_path))
+
+    assert ran.status == 0
+    assert "no file fits" in ran.errors
+    assert _names(tmp_path) == []
+
+
+async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_path: Path) -> None:
+    files.remote("both/letter.txt")
+    mine = tmp_path / "letter.txt"
+    mine.write_text("mine")
+
+    into_folder = await files("get", "bank", "both/letter.txt", "--to", str(tmp_path), "--after", "delete")
+    kept, still_there = mine.read_text(), (files.root / "both" / "letter.txt").exists()
+    by_pattern = await files("get", "bank", "both/*", "--to", str(tmp_path))
+    by_name = await files("get", "bank", "both/letter.txt", "--to", str(mine))
+
+    assert (into_folder.status, by_pattern.status, by_name.status) == (2, 2, 0)
+    assert (kept, still_there) == ("mine", True)
+    assert f"It was fetched, and is kept: tieline assets get {SHA256} FILE" in by_pattern.errors
+    assert mine.read_bytes() == LETTER
+
+
+async def test_content_with_another_hash_than_it_should_have_is_not_written(files: Files, tmp_path: Path) -> None:
+    files.remote("hashed/letter.txt")
+
+    wrong = await files("get", "bank", "hashed/letter.txt", "--to", str(tmp_path), "--sha256", OTHER_SHA256)
+    right = await files("get", "bank", "hashed/letter.txt", "--to", str(tmp_path), "--sha256", SHA256)
+
+    assert (wrong.status, right.status) == (1, 0)
+    assert "hashed/letter.txt has another SHA-256 than it should" in wrong.errors
+
+
+WRONG = {
+    "an unknown profile": (["ls", "bank", "--profile", "prod"], 2, "there is no profile 'prod'"),
+    "an unknown adapter": (["ls", "bnak"], 2, "Did you mean 'bank'?"),
+    "an adapter of an HTTP API": (["ls", "parcels"], 2, "adapter 'parcels' leads to integration 'parcels'"),
+    "a path out of the root": (["get", "bank", "../secrets"], 2, "PATH: the path may not hold .. as a part"),
+    "a target out of the root": (["put", "bank", "LETTER", "a/../../b"], 2, "TO: the path may not hold .. as a part"),
+    "a home folder": (["ls", "bank", "~other"], 2, "PATH: the path may not begin with ~"),
+    "no target": (["put", "bank", "LETTER"], 2, "nothing to send"),
+    "a file that is not here": (["put", "bank", "nowhere.txt", "in/"], 2, "nowhere.txt cannot be read (No such file"),
+    "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
+    "two files to one name": (["put", "bank", "LETTER", "LETTER", "one"], 2, "name a folder, with / at its end"),
+    "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
+    "no name for standard input": (["put", "bank", "-", "in/"], 2, "say what it is called with --name"),
+    "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
+    "a source of HTTP without a path": (["put", "bank", "--from", "crm", "in/"], 2, "expected ADAPTER:PATH"),
+    "a folder that is there": (["put", "bank", "LETTER", "folder"], 1, "folder is a folder"),
+    "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),
+    "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),
+    "a missing local folder": (["get", "bank", "a", "--to", "no/b"], 2, "--to no/b: there is no folder no"),
+    "several files into one": (["get", "bank", "a", "b", "--to", "one"], 2, "several files are written into a folder"),
+    "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
+    "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
+    "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: String should match"),
+    "a pattern for a folder": (["ls", "bank", "folder", "--glob", "a/b"], 2, "--glob: a pattern is about names"),
+    "a file to list": (["ls", "bank", "folder/file.txt"], 1, "folder/file.txt is a file"),
+    "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: Input should be"),
+    "the root": (["rm", "bank", ".", "--recursive"], 1, "root folder itself is not to be moved or deleted"),
+    "both waiting and not": (["put", "bank", "LETTER", "in/", "--wait", "1", "--no-wait"], 2, "exclude each other"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "status", "told"), WRONG.values(), ids=WRONG)
+async def test_what_people_type_wrong_is_answered_with_what_is_wrong(
+    files: Files, arguments: list[str], status: int, told: str
+) -> None:
+    files.remote("folder/file.txt")
+    letter = files.letter()
+
+    ran = await files(*(letter if each == "LETTER" else each for each in arguments))
+
+    assert (ran.status, ran.output) == (status, "")
+    assert told in ran.errors
+    assert "Traceback" not in ran.errors
+
+
+async def test_json_and_content_do_not_share_standard_output(files: Files) -> None:
+    ran = await files("get", "bank", "letter.txt", "--to", "-", "--output", "json")
+
+    assert ran.status == 2
+    assert "cannot both go to standard output" in json.loads(ran.output)["error"]["message"]

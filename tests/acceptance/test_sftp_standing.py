@@ -1,0 +1,205 @@
+"""Runs whose SFTP server presents another key, or refuses their account: they wait for a person and lose nothing."""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from functools import partial
+
+import asyncssh
+import pytest
+
+from auth.host_key_lines import fingerprint
+from definitions.loading import load_text
+from definitions.refs import CredentialRef
+from definitions.run import Decision, Failure
+from definitions.sftp import SftpList
+from runtime.account_test import try_account
+from runtime.doctor_accounts import account_findings
+from runtime.findings import State
+from runtime.profiles import bind
+from runtime.runs import NotWaiting, RunFailed
+from storage.accounts import ACTIVE, NEEDS_RECONNECT
+from tests.fixtures.sftp_runs import ADAPTER, LIMIT, SftpWorld
+from tests.fixtures.sshd import Sshd
+from tests.fixtures.waiting import until
+
+NEW_KEY = Decision(action="trust", who="ann", why="the bank confirmed it by telephone")
+
+
+def a_key() -> str:
+    return asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
+
+
+class Desk:
+    """Runs that list the server's folder, each through a profile of its own: nothing is known there from before."""
+
+    def __init__(self, world: SftpWorld) -> None:
+        self.world = world
+        self.tieline = world.tieline
+        self._profiles = 0
+
+    async def start(self) -> str:
+        self._profiles += 1
+        profile = f"desk-{self._profiles}"
+        await bind(self.tieline.stores, profile, ADAPTER, ADAPTER)
+        integration = await self.tieline.stores.definitions.integration(ADAPTER)
+        credential = CredentialRef(adapter=ADAPTER, profile=profile)
+        return (await self.tieline.runs.start(SftpList(type="sftp.list"), credential, integration)).id
+
+    async def waiting(self, state: str, count: int = 1) -> list[str]:
+        """Runs that wait in this state."""
+        ids = [await self.start() for _ in range(count)]
+        for run_id in ids:
+            await until(partial(self._is, run_id, state), limit=30)
+        return ids
+
+    async def done(self, run_id: str) -> None:
+        result = await self.tieline.runs.result(run_id, timeout=LIMIT)
+        assert result.sftp is not None
+        assert result.sftp.success
+
+    async def failure(self, run_id: str) -> Failure:
+        _, steps = await self.tieline.runs.show(run_id)
+        return next(step.failure for step in reversed(steps) if step.failure is not None)
+
+    async def state(self) -> tuple[str, str | None]:
+        account = await self.tieline.stores.accounts.get(ADAPTER)
+        return account.state, account.cause
+
+    async def _is(self, run_id: str, state: str) -> bool:
+        return (await self.tieline.runs.summary(run_id)).state == state
+
+
+@pytest.fixture
+def desk(sftp_world: SftpWorld) -> Desk:
+    return Desk(sftp_world)
+
+
+@pytest.fixture
+async def changed(desk: Desk) -> Desk:
+    """The account trusts another key than the server has."""
+    await desk.tieline.stores.host_keys.trust(ADAPTER, [a_key()], who="ben", why="to begin with")
+    return desk
+
+
+def told(records: Sequence[logging.LogRecord]) -> list[str]:
+    """What kinds of notifications were sent, in order."""
+    return [str(vars(record)["kind"]) for record in records if record.name == "runtime.notifiers"]
+
+
+async def test_a_changed_key_parks_runs_with_both_fingerprints_and_one_decision_resumes_them_all(
+    changed: Desk, sshd: Sshd, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    expected = fingerprint((await changed.tieline.stores.host_keys.of(ADAPTER))[0].line)
+    decided, other = await changed.waiting("waiting_for_decision", count=2)
+
+    failure = await changed.failure(decided)
+    assert failure.category == "host_key_changed"
+    assert failure.host_key is not None
+    assert failure.host_key.presented == fingerprint(sshd.public_key())
+    assert failure.host_key.expected == (expected,)
+    assert all(each in failure.message for each in (failure.host_key.presented, expected))
+    assert await changed.state() == (NEEDS_RECONNECT, "host_key_changed")
+
+    await changed.tieline.runs.decide(decided, NEW_KEY)
+    await changed.done(decided)
+    await changed.done(other)
+
+    [trusted] = await changed.tieline.stores.host_keys.of(ADAPTER)
+    assert (trusted.line, trusted.added_by, trusted.why) == (sshd.public_key(), NEW_KEY.who, NEW_KEY.why)
+    assert await changed.state() == (ACTIVE, None)
+    steps = [step.what for step in (await changed.tieline.runs.show(decided))[1]]
+    assert f"decided trust by ann: {NEW_KEY.why}" in steps
+    await until(lambda: len(told(caplog.records)) == 2, limit=10)
+    assert told(caplog.records) == ["needs_reconnect", "reconnected"]
+
+
+async def test_a_changed_key_can_be_refused(changed: Desk) -> None:
+    [run_id] = await changed.waiting("waiting_for_decision")
+    await changed.tieline.runs.decide(run_id, Decision(action="fail", who="ann", why="it is not the bank's"))
+
+    with pytest.raises(RunFailed) as failed:
+        await changed.tieline.runs.result(run_id, timeout=LIMIT)
+    assert failed.value.failure.category == "host_key_changed"
+    assert failed.value.decision is not None
+    assert failed.value.decision.why == "it is not the bank's"
+
+
+async def test_a_key_that_is_trusted_for_the_account_resumes_the_runs_that_wait(changed: Desk, sshd: Sshd) -> None:
+    [run_id] = await changed.waiting("waiting_for_decision")
+    await changed.tieline.stores.host_keys.trust(ADAPTER, [sshd.public_key()], who="ben", why="rotation")
+    await changed.done(run_id)
+
+
+async def test_only_a_run_that_waits_with_a_host_key_can_trust_it(desk: Desk) -> None:
+    await desk.tieline.stores.accounts.set_secrets(ADAPTER, {"private_key": strange_key()})
+    [run_id] = await desk.waiting("waiting_for_reconnect")
+    with pytest.raises(NotWaiting, match="does not wait with a host key"):
+        await desk.tieline.runs.decide(run_id, NEW_KEY)
+
+
+async def test_refused_secrets_are_tried_once_and_new_ones_resume_every_run(desk: Desk, sshd: Sshd) -> None:
+    await desk.tieline.stores.accounts.set_secrets(ADAPTER, {"private_key": strange_key()})
+    before = refusals(sshd)
+    first, *others = await desk.waiting("waiting_for_reconnect", count=3)
+
+    assert (await desk.failure(first)).category in ("auth_refused", "credential_refused")
+    assert await desk.state() == (NEEDS_RECONNECT, "credential_refused")
+    assert refusals(sshd) == before + 1, "a server may lock an account that is tried again and again"
+
+    await desk.tieline.stores.accounts.set_secrets(ADAPTER, {"private_key": desk.world.private_key})
+    for run_id in (first, *others):
+        await desk.done(run_id)
+
+
+async def test_an_account_that_works_after_all_when_a_person_tries_it_resumes_its_runs(desk: Desk, sshd: Sshd) -> None:
+    allowed = sshd.folder / "authorized_keys"
+    content = allowed.read_text()
+    allowed.write_text("")
+    try:
+        [run_id] = await desk.waiting("waiting_for_reconnect")
+    finally:
+        allowed.write_text(content)
+
+    outcome = await try_account(desk.tieline.stores, ADAPTER)
+    assert outcome.failure is None
+    await desk.done(run_id)
+
+
+def strange_key() -> str:
+    return asyncssh.generate_private_key("ssh-ed25519").export_private_key("openssh").decode()
+
+
+def refusals(sshd: Sshd) -> int:
+    """Connections of people who were not let in."""
+    return len(re.findall(r"Connection (?:closed|reset) by authenticating user", sshd.log))
+
+
+async def test_the_doctor_tells_of_a_changed_key_and_what_to_do(changed: Desk) -> None:
+    await changed.waiting("waiting_for_decision")
+    [finding] = [
+        each async for each in account_findings(changed.tieline.stores) if each.subject == f"account {ADAPTER}"
+    ]
+    assert finding.state is State.WRONG
+    assert finding.message == "needs reconnect (host_key_changed)"
+    assert finding.action is not None
+    assert finding.action.startswith(f"tieline accounts host-keys {ADAPTER} --look")
+
+
+async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_did_not_allow_it(desk: Desk) -> None:
+    stores = desk.tieline.stores
+    integration = await stores.definitions.integration(ADAPTER)
+    document = integration.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    document |= {"kind": "integration", "auth": {"type": "sftp", "host_key": "insecure"}}
+    await stores.definitions.apply(load_text(json.dumps(document), "bank.yaml"))
+
+    with pytest.raises(RunFailed, match="insecure") as failed:
+        await desk.done(await desk.start())
+    assert failed.value.failure.category == "no_trust"
+    told = [each.message async for each in account_findings(stores) if each.subject == "sftp"]
+    assert told == [
+        f"integration {ADAPTER} looks at no host key (accounts {ADAPTER}), so their runs fail: "
+        "TIELINE_SFTP_INSECURE is not set"
+    ]

@@ -1,0 +1,160 @@
+"""SFTP through the front door: accounts with their host keys, files in and out, and a key to be decided about."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import asyncssh
+import httpx2
+import pytest
+import pytest_asyncio
+
+from auth.host_key_lines import fingerprint
+from examples.externalsystems import Systems
+from runtime.assembly import open_worker
+from runtime.profiles import bind
+from runtime.temporal_server import TemporalAddress
+from tests.fixtures.gateway import Gateway, opened_gateway
+from tests.fixtures.sftp_runs import ADAPTER, SftpWorld, open_sftp_world
+from tests.fixtures.sshd import Sshd
+from tests.fixtures.tieline import PROFILE
+from tests.fixtures.waiting import until
+
+
+@pytest_asyncio.fixture(scope="module")
+async def world(
+    tmp_path_factory: pytest.TempPathFactory, temporal_server: TemporalAddress, systems: Systems, sshd: Sshd
+) -> AsyncIterator[SftpWorld]:
+    """An installation with a worker, whose adapter `bank` leads to an OpenSSH server; one for all tests here."""
+    folder = tmp_path_factory.mktemp("gateway-sftp")
+    async with (
+        open_sftp_world(folder, temporal_server.address, systems, sshd) as opened,
+        open_worker(opened.tieline.stores, opened.tieline.client),
+    ):
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module")
+async def door(world: SftpWorld) -> AsyncIterator[Gateway]:
+    """Its front door."""
+    async with opened_gateway(world.tieline) as opened:
+        yield opened
+
+
+async def run(door: Gateway, profile: str = PROFILE, adapter: str = ADAPTER, **operation: Any) -> httpx2.Response:
+    body = {"profile": profile, "operation": {"adapter": adapter, **operation}, "wait": 30}
+    return await door.http.post("/v1/runs", json=body)
+
+
+async def test_a_file_goes_in_over_http_and_out_over_sftp_and_back(door: Gateway, world: SftpWorld) -> None:
+    content = os.urandom(300_000)
+    put = await door.http.post("/v1/assets", params={"name": "march.csv"}, content=content)
+    assert put.status_code == 201, put.text
+    asset = {name: put.json()[name] for name in ("sha256", "size", "name", "media_type")}
+
+    files = [{"source": {"type": "asset", "asset": asset}, "path": "outbox/"}]
+    sent = await run(door, type="sftp.upload", files=files, checksum_file=True)
+    assert sent.status_code == 200, sent.text
+    result = sent.json()["result"]["sftp"]
+    assert result["success"] is True
+    assert result["paths"] == ["outbox/march.csv"]
+    assert (result["bytes"], result["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert world.names() == ["outbox/march.csv", "outbox/march.csv.sha256"]
+
+    fetched = await run(door, type="sftp.download", paths=["outbox/march.csv"], after="delete")
+    [file] = fetched.json()["result"]["sftp"]["files"]
+    back = await door.http.get(f"/v1/assets/{file['asset']['sha256']}/content")
+    assert back.content == content
+    assert world.names() == ["outbox/march.csv.sha256"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "place", "message"),
+    [
+        ({"type": "sftp.stat", "path": "../x"}, "body.operation.path", "leave the root folder"),
+        ({"type": "sftp.stat", "path": "a\nb"}, "body.operation.path", "control character"),
+        ({"type": "sftp.lst"}, "body.operation", "sftp.list"),
+        ({"type": "sftp.list", "pth": "x"}, "body.operation.pth", "not permitted"),
+        ({"type": "sftp.download", "paths": ["x"], "after": "move"}, "body.operation", "move_to"),
+    ],
+)
+async def test_what_is_wrong_with_an_operation_is_told_by_its_place(
+    door: Gateway, operation: dict[str, Any], place: str, message: str
+) -> None:
+    answer = await run(door, **operation)
+    assert answer.status_code == 422
+    [fault] = answer.json()["errors"]
+    assert fault["place"] == place
+    assert message in fault["message"]
+
+
+async def test_an_operation_of_the_other_protocol_is_refused_before_it_starts(door: Gateway) -> None:
+    over_http = await run(door, adapter="crm", type="sftp.list")
+    over_sftp = await run(door, method="GET", path="/x")
+    assert [each.status_code for each in (over_http, over_sftp)] == [422, 422]
+    assert [each.json()["category"] for each in (over_http, over_sftp)] == ["unfit", "unfit"]
+    assert "which is HTTP" in over_http.json()["detail"]
+    assert "which is SFTP" in over_sftp.json()["detail"]
+
+
+async def test_a_run_that_waits_with_a_changed_key_goes_on_when_it_is_trusted_over_http(
+    door: Gateway, sshd: Sshd
+) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
+    put = await door.http.put(f"/v1/accounts/{ADAPTER}/host-keys", json={"keys": [other], "why": "a test"})
+    assert put.status_code == 200, put.text
+    await bind(door.tieline.stores, "other", ADAPTER, ADAPTER)
+    body = {"profile": "other", "operation": {"adapter": ADAPTER, "type": "sftp.list"}}
+    run_id = (await door.http.post("/v1/runs", json=body)).json()["id"]
+    await until(partial(_is, door, run_id, "waiting_for_decision"), limit=30)
+
+    looked = (await door.http.post(f"/v1/accounts/{ADAPTER}/host-keys/look")).json()["keys"]
+    offered = {each["fingerprint"]: each["trusted"] for each in looked}
+    assert offered[fingerprint(sshd.public_key())] is False
+    history = (await door.http.get(f"/v1/runs/{run_id}/history")).json()["steps"]
+    [failure] = [step["failure"] for step in history if step.get("failure")]
+    assert failure["host_key"]["presented"] in offered
+    assert failure["host_key"]["expected"] == [fingerprint(other)]
+
+    decision = {"action": "trust", "who": "ann", "why": "the bank confirmed it"}
+    decided = await door.http.post(f"/v1/runs/{run_id}/decision", json=decision)
+    assert decided.status_code == 200, decided.text
+    await until(partial(_is, door, run_id, "completed"), limit=30)
+    [trusted] = (await door.http.get(f"/v1/accounts/{ADAPTER}/host-keys")).json()["keys"]
+    assert (trusted["fingerprint"], trusted["why"]) == (failure["host_key"]["presented"], decision["why"])
+
+
+async def test_an_account_is_created_with_the_fingerprint_that_its_server_offers(door: Gateway, sshd: Sshd) -> None:
+    created = await create(door, sshd, "second", [fingerprint(sshd.public_key())])
+    assert created.status_code == 201, created.text
+    [kept] = (await door.http.get("/v1/accounts/second/host-keys")).json()["keys"]
+    assert kept["key"] == sshd.public_key()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ([], "--host-key"),
+        (["SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"], "offers no key with the fingerprint"),
+        (["ssh-ed25519 nonsense"], "not an OpenSSH public key"),
+    ],
+)
+async def test_an_account_is_not_created_with_keys_that_are_not_its_server_s(
+    door: Gateway, sshd: Sshd, keys: list[str], message: str
+) -> None:
+    refused = await create(door, sshd, "third", keys)
+    assert refused.status_code == 422
+    assert message in refused.json()["detail"]
+    assert (await door.http.get("/v1/accounts/third")).status_code == 404
+
+
+async def create(door: Gateway, sshd: Sshd, name: str, keys: list[str]) -> httpx2.Response:
+    secrets = {"username": sshd.username, "private_key": sshd.text("user")}
+    body = {"name": name, "integration": ADAPTER, "secrets": secrets, "host_keys": keys}
+    return await door.http.post("/v1/accounts", json=body)
+
+
+async def _is(door: Gateway, run_id: str, state: str) -> bool:
+    return bool((await door.http.get(f"/v1/runs/{run_id}")).json()["state"] == state)

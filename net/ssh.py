@@ -68,6 +68,10 @@ T = TypeVar("T")
 Opened = tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]
 
 
+class _HungUp(SftpError):
+    """By a server, before it showed a key."""
+
+
 class SshDialer:
     """Makes logged-in connections, one or two at a time per server."""
 
@@ -112,12 +116,18 @@ class SshDialer:
         """
         server = SftpServer("", 0, host, port, "", ports=ports)
         keys: list[HostKey] = []
+        hung_up: _HungUp | None = None
         async with self._gate.turn(host, port):
             for algorithms in _OFFERED:
-                key = await self._within(server.place, self._offered(server, algorithms))
-                keys += [] if key is None else [host_key(key)]
+                try:
+                    key = await self._within(server.place, self._offered(server, algorithms))
+                except _HungUp as error:  # as some do on those who want a key that they have not
+                    hung_up = error
+                else:
+                    keys += [] if key is None else [host_key(key)]
         if not keys:
-            raise SftpError("protocol_error", f"{server.place} offers no host key of a kind that can be used")
+            nothing = SftpError("protocol_error", f"{server.place} offers no host key of a kind that can be used")
+            raise hung_up or nothing
         return keys
 
     async def _within(self, place: str, work: Coroutine[Any, Any, T]) -> T:
@@ -186,7 +196,7 @@ class SshDialer:
         except asyncssh.KeyExchangeFailed:
             return None
         except (asyncssh.Error, OSError) as error:
-            raise SftpError("connect_failed", _closed(server, error, "before it showed its key")) from None
+            raise _HungUp("connect_failed", _closed(server, error, "before it showed its key")) from None
 
     async def _dial(self, server: SftpServer) -> socket.socket:
         """A connection to the first of the host's allowed addresses that answers."""

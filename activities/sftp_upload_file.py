@@ -71,6 +71,8 @@ class FileUpload:
         if part is not None and part.kind != "file" and not plan.in_place:
             await self._session.remove(plan.part.path)  # a link would lead what is written elsewhere
             part = None
+        if part is not None and not plan.in_place:
+            self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
         final = part if plan.in_place else await self._look(plan.target)
         step = self._step(before, part, final)
         if step is Step.COMPARE_AS_OURS:

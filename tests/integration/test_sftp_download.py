@@ -142,7 +142,7 @@ async def test_the_source_is_not_deleted_before_temporal_holds_what_was_fetched(
 
 
 async def test_a_pattern_brings_files_that_are_old_enough_in_order_and_no_hidden_ones(attempts: Attempts) -> None:
-    for name, age in [("b.csv", 100), ("a.csv", 100), ("new.csv", 0), (".a.csv.1.part", 100), ("c.txt", 100)]:
+    for name, age in [("b.csv", 100), ("a.csv", 100), ("new.csv", 0), (".hidden.csv", 100), ("c.txt", 100)]:
         put(attempts, f"in/{name}", name.encode(), age)
     attempts.path("in/folder.csv").mkdir()
 

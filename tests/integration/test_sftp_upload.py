@@ -197,6 +197,24 @@ async def test_a_file_that_appears_during_the_upload_is_not_replaced_either(atte
     assert attempts.names() == ["file.bin"]
 
 
+async def test_a_file_that_appears_just_before_the_rename_is_not_replaced(attempts: Attempts) -> None:
+    renames = 0
+
+    def appears(*_: Any) -> bool:
+        nonlocal renames
+        renames += 1
+        if renames == 1:
+            attempts.path("file.bin").write_bytes(b"theirs")
+        return False
+
+    operation = upload_of(await attempts.keep(b"ours"))
+    failure = await attempts.fails("upload", cut=Cut("rename", when=appears), **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "already_exists")
+    assert attempts.path("file.bin").read_bytes() == b"theirs"
+    assert attempts.names() == ["file.bin"]
+
+
 @pytest.mark.parametrize(("there", "skipped"), [(b"same", True), (b"diff", False), (b"longer", False)])
 async def test_skip_if_same_compares_content_and_not_only_sizes(
     attempts: Attempts, there: bytes, skipped: bool

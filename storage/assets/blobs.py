@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,7 +40,7 @@ class Blobs(Protocol):
     async def delete(self, sha256: str) -> None:
         """Twice is the same as once."""
 
-    def every(self) -> AsyncIterator[Blob]:
+    def every(self) -> AsyncGenerator[Blob]:
         """All that lie there, in no order."""
 
 
@@ -86,7 +86,7 @@ class LocalBlobs:
         with unavailable(f"asset {sha256[:12]}… in {self._folder} cannot be deleted"):
             await in_thread(self._path(sha256).unlink, missing_ok=True)
 
-    async def every(self) -> AsyncIterator[Blob]:
+    async def every(self) -> AsyncGenerator[Blob]:
         with unavailable(f"{self._folder} cannot be read"):
             for folder in await in_thread(_folders, self._folder):
                 for blob in await in_thread(_blobs_in, folder):

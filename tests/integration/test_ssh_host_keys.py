@@ -1,6 +1,8 @@
 """No connection but to a server whose key is trusted: security rows 38 (changed, unknown, nothing trusted)."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -258,6 +260,38 @@ async def test_the_keys_that_a_server_offers_can_be_asked_for_before_any_login(
 
     assert [key.public for key in keys] == [sshd.public_key(kind) for kind in ("ed25519", "ecdsa", "rsa")]
     assert all(key.fingerprint.startswith("SHA256:") for key in keys)
+
+
+async def test_a_server_that_hangs_up_on_who_wants_a_key_that_it_has_not_is_asked_for_the_others(
+    sshd: Sshd, connections: SshConnections
+) -> None:
+    asked_for: list[asyncio.StreamWriter] = []
+
+    async def first_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked_for.append(writer)
+        if len(asked_for) == 1:
+            await passed_on(reader, writer, sshd.port)
+        writer.close()
+
+    async with await asyncio.start_server(first_only, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        keys = await connections.host_keys(HOST, port, frozenset({port}))
+
+    assert [key.public for key in keys] == [sshd.public_key()]
+    assert len(asked_for) == 3
+
+
+async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """What a server on this port answers."""
+    there, back = await asyncio.open_connection(HOST, port)
+    await asyncio.gather(copied(reader, back), copied(there, writer))
+
+
+async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
 
 
 async def test_a_server_with_one_kind_of_key_offers_one(faulty: FaultySftp, connections: SshConnections) -> None:

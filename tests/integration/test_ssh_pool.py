@@ -2,11 +2,15 @@
 
 import asyncio
 import gc
+import logging
 import os
+import re
 
+import asyncssh
 import pytest
 
 from net import ssh_pool
+from net.sftp import BLOCK, IN_FLIGHT
 from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
 from net.ssh_keys import LoginKey, read_login_key
@@ -207,3 +211,17 @@ async def test_failed_dials_leave_no_socket(faulty: FaultySftp, connections: Ssh
         await asyncio.gather(_look(connections, faulty.server(**change)), return_exceptions=True)
 
     await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+async def test_a_server_may_send_so_much_ahead_that_a_long_line_stays_full(
+    faulty: FaultySftp, connections: SshConnections, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "asyncssh")
+    asyncssh.set_debug_level(2)
+    try:
+        await _look(connections, faulty.server())
+    finally:
+        asyncssh.set_debug_level(1)
+
+    windows = [int(found[1]) for found in re.finditer(r"Initial send window (\d+)", caplog.text)]
+    assert max(windows) >= 2 * IN_FLIGHT * BLOCK

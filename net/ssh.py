@@ -5,7 +5,7 @@ there is set here.
 """
 
 import asyncio
-import logging
+import getpass
 import os
 import socket
 import sys
@@ -61,12 +61,15 @@ _NOTHING_AMBIENT: dict[str, Any] = {
 """`client_keys` stays None, which also keeps the agent out: the account's key is handed over when the server asks."""
 _OFFERED = (KEY_ALGORITHMS[:1], KEY_ALGORITHMS[1:4], KEY_ALGORITHMS[4:6])
 """Families of host keys that a server has one of each of."""
+_NO_SFTP = {asyncssh.OPEN_REQUEST_SESSION_FAILED, asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED}
 _TOO_MANY = "too many authentication failures"
 
 T = TypeVar("T")
 Opened = tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]
 
-log = logging.getLogger(__name__)
+
+class _HungUp(SftpError):
+    """By a server, before it showed a key."""
 
 
 class SshDialer:
@@ -86,6 +89,7 @@ class SshDialer:
         self._allow_insecure = allow_insecure
         self._timeout = timeout
         self._gate = gate or HandshakeGate()
+        _have_a_name()
 
     async def connect(self, server: SftpServer, key: asyncssh.SSHKeyPair | None) -> Opened:
         """Log in and start SFTP. Waits for its turn first, which may take a while; then `timeout` seconds at most.
@@ -94,8 +98,6 @@ class SshDialer:
             SftpError: with a code about the way to the server, its key, or the login.
         """
         trust = trust_of(server, allow_insecure=self._allow_insecure)
-        if not trust.verified:
-            log.warning("SFTP server %s: its key is not checked (account %s)", server.place, server.account_id)
         async with self._gate.turn(server.host, server.port):
             login = Login(server, key)
             try:
@@ -114,12 +116,18 @@ class SshDialer:
         """
         server = SftpServer("", 0, host, port, "", ports=ports)
         keys: list[HostKey] = []
+        hung_up: _HungUp | None = None
         async with self._gate.turn(host, port):
             for algorithms in _OFFERED:
-                key = await self._within(server.place, self._offered(server, algorithms))
-                keys += [] if key is None else [host_key(key)]
+                try:
+                    key = await self._within(server.place, self._offered(server, algorithms))
+                except _HungUp as error:  # as some do on those who want a key that they have not
+                    hung_up = error
+                else:
+                    keys += [] if key is None else [host_key(key)]
         if not keys:
-            raise SftpError("protocol_error", f"{server.place} offers no host key of a kind that can be used")
+            nothing = SftpError("protocol_error", f"{server.place} offers no host key of a kind that can be used")
+            raise hung_up or nothing
         return keys
 
     async def _within(self, place: str, work: Coroutine[Any, Any, T]) -> T:
@@ -138,7 +146,7 @@ class SshDialer:
         try:
             return connection, await connection.start_sftp_client(path_encoding=None)
         except (asyncssh.Error, OSError, EOFError) as error:
-            raise _start_error(server, error) from None
+            raise _start_error(server, error, closed=connection.is_closed()) from None
         finally:
             if not connection.is_closed() and sys.exc_info()[0] is not None:
                 connection.abort()
@@ -188,7 +196,7 @@ class SshDialer:
         except asyncssh.KeyExchangeFailed:
             return None
         except (asyncssh.Error, OSError) as error:
-            raise SftpError("connect_failed", _closed(server, error, "before it showed its key")) from None
+            raise _HungUp("connect_failed", _closed(server, error, "before it showed its key")) from None
 
     async def _dial(self, server: SftpServer) -> socket.socket:
         """A connection to the first of the host's allowed addresses that answers."""
@@ -217,6 +225,15 @@ class SshDialer:
             self._gate.answered(server.host, server.port)
         elif login.connected and isinstance(error, SftpError) and error.code == "connect_failed":
             self._gate.dropped(server.host, server.port)
+
+
+def _have_a_name() -> None:
+    """asyncssh asks for the name of whoever runs the process, although nothing here depends on it, and goes no further
+    without one. Containers may run as a number only."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = VERSION.lower()
 
 
 async def _open_socket(address: IPAddress, port: int) -> socket.socket:
@@ -255,8 +272,8 @@ def _closed(server: SftpServer, error: Exception, when: str) -> str:
     return f"{server.place} ended the connection {when}" + (f": {reason}" if reason else "")
 
 
-def _start_error(server: SftpServer, error: Exception) -> SftpError:
-    if isinstance(error, asyncssh.ChannelOpenError):
+def _start_error(server: SftpServer, error: Exception, *, closed: bool) -> SftpError:
+    if isinstance(error, asyncssh.ChannelOpenError) and error.code in _NO_SFTP and not closed:
         user = printable(server.username)
         return SftpError("unsupported", f"{server.place} let {user} in, but offers no SFTP: {excerpt(str(error))}")
     if isinstance(error, asyncssh.SFTPBadMessage):

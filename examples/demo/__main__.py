@@ -4,56 +4,47 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from examples.demo.commands import CommandLine
+from examples.demo.files import Files
 from examples.demo.narration import Narrator, tell
 from examples.demo.story import Story, variable
+from examples.demo.up import Up
 from examples.externalsystems import Systems, serve
-from examples.externalsystems.accepted import SYSTEMS
+from examples.externalsystems.accepted import SYSTEMS, WAREHOUSE_USER
+from examples.externalsystems.warehouse import Warehouse, serve_warehouse
 from runtime.exit import leave
-
-START_SECONDS = 60.0
 
 
 async def demo(narrator: Narrator) -> None:
     """Start everything, tell the story, stop everything."""
-    with tempfile.TemporaryDirectory(prefix="tieline-demo-") as folder:
-        async with serve() as systems:
-            tieline = CommandLine(narrator, _settings(Path(folder), systems))
+    with tempfile.TemporaryDirectory(prefix="tieline-demo-") as name:
+        folder = Path(name)
+        async with serve() as systems, serve_warehouse(folder / "warehouse") as warehouse:
+            tieline = CommandLine(narrator, _settings(folder, systems, warehouse))
             narrator.chapter(
                 "Tieline on one machine",
-                f"Four external systems are played at {systems.base_url}, and one that misbehaves at "
-                f"{systems.flaky_url}. Addresses of this machine are refused unless an operator allows them, as "
-                "TIELINE_EGRESS_ALLOW does here.",
+                f"Four external systems are played at {systems.base_url}, one that misbehaves at "
+                f"{systems.flaky_url}, and a partner's SFTP server at sftp://{warehouse.server}. Addresses of this "
+                "machine are refused unless an operator allows them, as TIELINE_EGRESS_ALLOW does here.",
             )
-            async with _up(narrator, tieline):
-                await Story(narrator, tieline, systems).tell()
+            up = Up(narrator, tieline)
+            with narrator.step("Start: a Temporal server of its own, a worker and the HTTP API"):
+                await up.start()
+            try:
+                story = Story(narrator, tieline, systems)
+                await story.tell()
+                await Files(narrator, tieline, warehouse, up, folder).tell()
+                await story.afterwards()
+            finally:
+                status = await up.stop()
+            with narrator.step("Stop: calls under way end first"):
+                narrator.expect("exit status 0", status, 0)
 
 
-@asynccontextmanager
-async def _up(narrator: Narrator, tieline: CommandLine) -> AsyncIterator[None]:
-    with narrator.step("Start: a Temporal server of its own, and a worker"):
-        process = await tieline.start("up")
-        assert process.stdout is not None, "it was asked for"
-        lines: list[str] = []
-        async with asyncio.timeout(START_SECONDS):
-            while (line := (await process.stdout.readline()).decode()) and "tieline doctor" not in line:
-                lines.append(line)
-        narrator.output("".join(lines))
-        narrator.expect("it is up", "Tieline is up" in "".join(lines))
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        status = await process.wait()
-    with narrator.step("Stop: calls under way end first"):
-        narrator.expect("exit status 0", status, 0)
-
-
-def _settings(folder: Path, systems: Systems) -> Mapping[str, str]:
+def _settings(folder: Path, systems: Systems, warehouse: Warehouse) -> Mapping[str, str]:
     secrets = {
         variable(system, profile, field): value
         for system, tenants in SYSTEMS.items()
@@ -62,7 +53,9 @@ def _settings(folder: Path, systems: Systems) -> Mapping[str, str]:
     }
     own = {
         "TIELINE_DATA_DIR": str(folder / ".tieline"),
-        "TIELINE_EGRESS_ALLOW": f"{systems.server},{systems.flaky_server}",
+        "TIELINE_EGRESS_ALLOW": f"{systems.server},{systems.flaky_server},{warehouse.server}",
+        "DEMO_WAREHOUSE_USERNAME": WAREHOUSE_USER,
+        "DEMO_WAREHOUSE_KEY": warehouse.user_key(),
     }
     return {**secrets, **own}
 

@@ -51,6 +51,9 @@ BANK: Tenants = {
 SYSTEMS: Mapping[str, Tenants] = {"twitter": TWITTER, "giphy": GIPHY, "crm": CRM, "bank": BANK}
 """By integration key."""
 
+WAREHOUSE_USER, WAREHOUSE_PASSWORD = "demo-warehouse", "demo-warehouse-password"
+"""Of the SFTP server, which takes a key in place of the password, too."""
+
 ISSUED_PREFIXES = ("demo-token-", "demo-session-")
 
 

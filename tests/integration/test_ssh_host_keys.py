@@ -1,6 +1,8 @@
 """No connection but to a server whose key is trusted: security rows 38 (changed, unknown, nothing trusted)."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -100,6 +102,26 @@ async def test_a_host_certificate_by_another_authority_is_not(sshd: Sshd, connec
     assert refused.code == "host_key_changed"
     assert refused.keys is None
     assert STRANGER.get_fingerprint() in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("principals", "valid_before", "said"), [(["elsewhere"], 2**62, "principal"), ([HOST], 1000, "expired")]
+)
+async def test_a_host_certificate_that_is_not_valid_here_is_refused_with_the_reason(
+    faulty: FaultySftp, connections: SshConnections, principals: list[str], valid_before: int, said: str
+) -> None:
+    authority, key = STRANGER, asyncssh.generate_private_key("ssh-ed25519")
+    certificate = authority.generate_host_certificate(key, "host", principals=principals, valid_before=valid_before)
+    assert faulty.acceptor is not None
+    faulty.acceptor.update(server_host_keys=[(key, certificate)])
+
+    refused = await _refusal(
+        connections, faulty.server(policy="known_hosts", trusted=(f"@cert-authority * {STRANGERS_KEY}",))
+    )
+
+    assert refused.code == "host_key_changed"
+    assert refused.keys is None
+    assert said in str(refused)
 
 
 async def test_a_revoked_key_is_refused_although_it_is_listed(sshd: Sshd, connections: SshConnections) -> None:
@@ -221,10 +243,10 @@ async def test_insecure_is_refused_unless_the_operator_allows_it(
 
 
 async def test_insecure_is_warned_of_each_time(faulty: FaultySftp, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "net.ssh"):
+    with caplog.at_level(logging.WARNING, "net.ssh_pool"):
         async with ssh_connections(allow_insecure=True) as connections:
-            for version in (1, 2):
-                assert await _reaches(connections, faulty.server(version=version, policy="insecure", trusted=()))
+            assert await _reaches(connections, faulty.server(policy="insecure", trusted=()))
+            assert await _reaches(connections, faulty.server(policy="insecure", trusted=()))
 
     assert [record.message for record in caplog.records if "not checked" in record.message] == [
         f"SFTP server {HOST}:{faulty.port}: its key is not checked (account account-{faulty.port})"
@@ -238,6 +260,38 @@ async def test_the_keys_that_a_server_offers_can_be_asked_for_before_any_login(
 
     assert [key.public for key in keys] == [sshd.public_key(kind) for kind in ("ed25519", "ecdsa", "rsa")]
     assert all(key.fingerprint.startswith("SHA256:") for key in keys)
+
+
+async def test_a_server_that_hangs_up_on_who_wants_a_key_that_it_has_not_is_asked_for_the_others(
+    sshd: Sshd, connections: SshConnections
+) -> None:
+    asked_for: list[asyncio.StreamWriter] = []
+
+    async def first_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked_for.append(writer)
+        if len(asked_for) == 1:
+            await passed_on(reader, writer, sshd.port)
+        writer.close()
+
+    async with await asyncio.start_server(first_only, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        keys = await connections.host_keys(HOST, port, frozenset({port}))
+
+    assert [key.public for key in keys] == [sshd.public_key()]
+    assert len(asked_for) == 3
+
+
+async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """What a server on this port answers."""
+    there, back = await asyncio.open_connection(HOST, port)
+    await asyncio.gather(copied(reader, back), copied(there, writer))
+
+
+async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
 
 
 async def test_a_server_with_one_kind_of_key_offers_one(faulty: FaultySftp, connections: SshConnections) -> None:

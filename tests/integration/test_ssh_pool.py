@@ -15,6 +15,7 @@ from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
 from net.ssh_keys import LoginKey, read_login_key
 from net.ssh_pool import SshConnections
+from net.ssh_shared import TRANSFERS_AT_ONCE
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.ssh_connections import ssh_connections
 from tests.fixtures.sshd import Sshd
@@ -173,6 +174,24 @@ async def test_an_encrypted_key_is_opened_once(
         await _look(connections, sshd.server(version=version))
 
     assert len(opened) == 1
+
+
+async def test_so_many_transfers_share_a_connection_and_further_ones_wait(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    (faulty.folder / "a").write_bytes(b"content")
+    faulty.one_by_one, faulty.stall_in = False, {"read"}
+    async with connections.session(faulty.server()) as session:
+        readers = [asyncio.create_task(session.read_range("/a", 0, 10)) for _ in range(TRANSFERS_AT_ONCE + 8)]
+        await until(lambda: faulty.calls["read"] >= TRANSFERS_AT_ONCE)
+        await session.stat("/a")
+        opened = faulty.calls["open"]
+        faulty.stall_in.clear()
+        faulty.released.set()
+        read = await asyncio.gather(*readers)
+
+    assert opened == TRANSFERS_AT_ONCE
+    assert read == [b"content"] * (TRANSFERS_AT_ONCE + 8)
 
 
 async def test_closing_ends_everything_and_leaves_no_socket(faulty: FaultySftp) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from definitions.auth import ApiTokenAuth, BasicAuth, CustomTokenAuth, OAuth2Auth
+from definitions.auth import ApiTokenAuth, BasicAuth, CustomTokenAuth, OAuth2Auth, SftpAuth
 from definitions.auth.oauth2 import Grant
+from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
 from definitions.loading import load_paths
 from definitions.placement import Place
@@ -30,6 +31,7 @@ def test_there_is_one_for_every_way_that_an_app_can_use_today() -> None:
         "helpdesk": BasicAuth,
         "bank": CustomTokenAuth,
         "ticketing": ApiTokenAuth,
+        "warehouse": SftpAuth,
     }
 
 
@@ -78,6 +80,17 @@ def test_the_server_name_stands_in_the_base_url_bound_by_a_pattern() -> None:
 
     assert ticketing.base_url_names() == {"serverName"}
     assert ticketing.parameters["serverName"].pattern is not None
+
+
+def test_host_port_user_and_root_of_an_sftp_server_come_from_the_account() -> None:
+    warehouse = INTEGRATIONS["warehouse"]
+    auth = warehouse.auth
+
+    assert isinstance(auth, SftpAuth)
+    assert auth.host_key is HostKeyPolicy.CONFIRM_FIRST
+    assert warehouse.base_url_names() == set(warehouse.parameters) == {"host", "port", "root"}
+    assert [name for name, field in auth.secret_fields().items() if not field.optional] == ["username"]
+    assert {"password", "private_key", "passphrase", "certificate"} < set(auth.secret_fields())
 
 
 def test_the_profiles_bind_an_adapter_for_each_integration() -> None:

@@ -21,7 +21,6 @@ from activities.sftp_judge import Refused, failure_of_error, sftp_failure
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_publish import remove_quietly
-from activities.sftp_sources import DeadSource
 from activities.sftp_task import CLEAN_UP_WITHIN, AssetFiles, Connections, Outcome, Session, Task
 from activities.sftp_upload import upload
 from activities.streams import HttpStreams, SourceFailed
@@ -36,6 +35,8 @@ from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
 from storage.errors import AssetDamaged, AssetMissing, AssetStoreUnavailable, AssetTooLarge
 
+BEAT_EVERY = 1.0
+"""Seconds. The worker sends every fifth or so of the heartbeats on to Temporal."""
 UNCHECKED = "the server's key was not checked, as the integration says host_key: insecure: anybody can be this server"
 
 _DOES: dict[str, Callable[[Task, Any], Awaitable[Outcome]]] = {
@@ -92,7 +93,7 @@ class SftpActivities:
         attempt = activity.info().attempt
         beats = Beats(read_progress(activity.info().heartbeat_details), self._record)
         try:
-            with beats.running():
+            with beats.running(BEAT_EVERY):
                 return await make_or_park(self._parking, call, lambda: self.make(call, attempt, beats))
         except CallFailed as error:
             failure = error.failure
@@ -188,14 +189,14 @@ class SftpActivities:
     ) -> AsyncIterator[dict[int, tuple[str, ...]]]:
         """Says what every way to fail means, and cleans up where nobody will go on. Raises CallFailed."""
         unfinished: dict[int, tuple[str, ...]] = {}
-        ref = None
         try:
             yield unfinished
             return
         except (SftpError, Refused) as error:
             failure = failure_of_error(call, error, credential.account, attempt)
         except SourceFailed as error:
-            failure, ref = error.failure, error.ref if isinstance(error, DeadSource) else None
+            await self._after(error.failure, None, server, beats, unfinished)
+            raise CallFailed(error.failure, error.ref) from None
         except tuple(_OF_ASSETS) as error:
             failure = sftp_failure(call, _OF_ASSETS[type(error)], str(error), account=credential.account)
         except asyncio.CancelledError:
@@ -204,21 +205,22 @@ class SftpActivities:
             if _was_cancelled_by_somebody():
                 await self._clean_up(server, unfinished)
             raise
-        await self._after(failure, credential, server, beats, unfinished, own=ref is None)
-        raise CallFailed(failure, ref)
+        await self._after(failure, credential, server, beats, unfinished)
+        raise CallFailed(failure)
 
     async def _after(
         self,
         failure: Failure,
-        credential: Credential,
+        credential: Credential | None,
         server: SftpServer,
         beats: Beats,
         unfinished: dict[int, tuple[str, ...]],
-        *,
-        own: bool,
     ) -> None:
-        """What a failure leaves to do: an account to be marked, progress to be kept, or files to be removed."""
-        if failure.verdict is Verdict.RECONNECT and own:
+        """What a failure leaves to do: an account to be marked, progress to be kept, or files to be removed.
+
+        `credential`: of the account that the failure is about, if it is the server's own.
+        """
+        if failure.verdict is Verdict.RECONNECT and credential is not None:
             told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
             await self._credentials.note_dead(credential, failure.category, told)
         elif failure.verdict is Verdict.AGAIN:

@@ -11,8 +11,6 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.progress import Progress
 
-INTERVAL = 1.0
-"""Seconds. The worker sends every fifth or so of them on to Temporal."""
 CANCELLED_WITHIN = 60.0
 """Seconds in which the worker learns that its attempt is not wanted any more."""
 
@@ -50,7 +48,7 @@ class Beats:
         self._recorded = 0
 
     @contextmanager
-    def running(self, interval: float = INTERVAL) -> Iterator[None]:
+    def running(self, interval: float) -> Iterator[None]:
         """Beat while the body runs."""
         loop = asyncio.get_running_loop()
         handle = loop.call_later(interval, lambda: beat())

@@ -11,19 +11,10 @@ from urllib.parse import unquote
 from activities.sftp_judge import Refused
 from activities.sftp_places import checked_name
 from activities.sftp_task import AssetFiles, Task
-from activities.streams import HttpStreams, SourceFailed
+from activities.streams import HttpStreams
 from definitions.asset import Asset
-from definitions.refs import CredentialRef
-from definitions.run import Failure, Verdict
+from definitions.run import SftpCall
 from definitions.sftp import AssetSource, HttpSource, Source
-
-
-class DeadSource(SourceFailed):
-    """The account of a source needs somebody; `ref` leads to it."""
-
-    def __init__(self, failure: Failure, ref: CredentialRef) -> None:
-        super().__init__(failure)
-        self.ref = ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +44,7 @@ def source_of(task: Task, source: Source) -> UploadSource:
         return KeptFile(task.assets, source.asset)
     if task.http is None:
         raise Refused("unsupported", "this process reads no HTTP sources")
-    return HttpAnswer(task.http, task.call.credential, source)
+    return HttpAnswer(task.http, task.call, source)
 
 
 class KeptFile:
@@ -77,9 +68,11 @@ class KeptFile:
 class HttpAnswer:
     """What a GET brings, streamed on as it comes."""
 
-    def __init__(self, http: HttpStreams, ref: CredentialRef, source: HttpSource) -> None:
+    def __init__(self, http: HttpStreams, call: SftpCall, source: HttpSource) -> None:
         self._http = http
-        self._ref = ref
+        self._ref = call.credential
+        self._stall = call.operation.stall_after.total_seconds()
+        self._overall = call.operation.timeout.total_seconds()
         self._source = source
         self.name = _name(source)
         self.size: int | None = None
@@ -89,13 +82,10 @@ class HttpAnswer:
     async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
         """Raises SourceFailed, also while it is read."""
         start = start if validator is not None else 0
-        try:
-            async with self._http.open(self._ref, self._source, start, validator) as answer:
-                yield Opened(answer.chunks, answer.start, answer.size, answer.validator)
-        except SourceFailed as error:
-            if error.failure.verdict is not Verdict.RECONNECT:
-                raise
-            raise DeadSource(error.failure, self._ref.model_copy(update={"adapter": self._source.adapter})) from None
+        async with self._http.open(
+            self._ref, self._source, start, validator, stall=self._stall, overall=self._overall
+        ) as answer:
+            yield Opened(answer.chunks, answer.start, answer.size, answer.validator)
 
 
 def _name(source: HttpSource) -> str:

@@ -78,6 +78,8 @@ class FileUpload:
         if step is Step.DONE:
             assert before is not None, "it was being published"
             return await self._finish(_result(plan, before))
+        if step is Step.ASK and before is not None and not self._task.modes.stat_after_upload:
+            return await self._rename_unseen(before)
         if step is Step.ASK:
             raise Refused("outcome_unknown", f"{plan.target.shown} and its unfinished file are both gone")
         if step is Step.REFUSE:
@@ -86,6 +88,29 @@ class FileUpload:
             size = final.size if final is not None and final.size is not None else 0
             return Transferred(path=plan.target.shown, bytes=size, sha256=sha256, skipped=True)
         return await self._send(part, before)
+
+    async def _rename_unseen(self, before: FileProgress) -> Transferred:
+        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done."""
+        part, target = self._plan.part.path, self._plan.target
+        try:
+            await self._session.rename(part, target.path, replace=self._operation.overwrite is not Overwrite.FAIL)
+        except SftpError as error:
+            if error.code not in ("not_found", "already_exists"):
+                raise
+            if error.code == "already_exists" and await self._removed(part):
+                raise Refused("already_exists", f"{target.shown} is there already") from None
+            self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
+        return await self._finish(_result(self._plan, before))
+
+    async def _removed(self, path: str) -> bool:
+        """False: there was nothing to be removed."""
+        try:
+            await self._session.remove(path)
+        except SftpError as error:
+            if error.code != "not_found":
+                raise
+            return False
+        return True
 
     @property
     def _before(self) -> FileProgress | None:

@@ -21,7 +21,7 @@ from tests.fixtures.sshd import sshd_server
 NEAR, FAR = "near", "far"
 ROUND_TRIP = 0.040
 """Seconds, of the far line."""
-BIG, SMALL = 64_000_000, 10_000
+BIG, SMALL = 256_000_000, 10_000
 FAR_BIG = 64_000_000
 MEGABYTE = 1_000_000
 

@@ -67,7 +67,7 @@ async def _session() -> AsyncIterator[Session]:
 
     async with _stores() as stores:
         client = await connect(stores, find_temporal(stores.settings).address)
-        yield Session(stores, client, Runs(client, stores.settings.task_queue))
+        yield Session(stores, client, Runs(client, stores.settings.task_queue, stores.assets))
 
 
 def client_settings() -> "Settings":

@@ -97,6 +97,11 @@ class SftpUpload(_Operation):
     permissions: Annotated[str, Field(pattern="^[0-7]{3,4}$")] | None = Field(default=None, description="Octal: 0640")
     modified_at: AwareDatetime | None = None
 
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """Those that it sends."""
+        return tuple(file.source.asset for file in self.files if isinstance(file.source, AssetSource))
+
 
 class AfterDownload(StrEnum):
     """What becomes of the source when the asset is safe."""

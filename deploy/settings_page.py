@@ -27,6 +27,7 @@ SHARED = frozenset(
         *("data_dir", "database_url", "key_file", "keys"),
         *("temporal_address", "temporal_namespace", "task_queue"),
         *("egress_allow", "proxy"),
+        *("assets_url", "assets_endpoint", "assets_region", "assets_access_key_id", "assets_secret_access_key"),
         "asset_retention",
     }
 )

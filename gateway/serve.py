@@ -83,7 +83,7 @@ async def front_door(parts: Parts, listener: socket.socket, ui: str | None) -> A
     stores = parts.stores
     url = _url(listener)
     await _refuse_open_doors(parts, listener)
-    runs = Runs(parts.client, stores.settings.task_queue)
+    runs = Runs(parts.client, stores.settings.task_queue, stores.assets)
     public_url = stores.settings.gateway_url or (url if _is_loopback(listener) else None)
     async with open_connecting(stores) as connecting:
         door = Door(stores, parts.client, runs, checks(stores, parts.client), connecting, origins_of(ui), public_url)

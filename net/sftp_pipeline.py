@@ -85,7 +85,7 @@ class WriteBehind:
         while (chunk := await self._chunk(chunks)) is not None:
             buffer += chunk
             while len(buffer) >= self._block:
-                await self._launch(bytes(buffer[: self._block]))
+                await self._launch(bytes(memoryview(buffer)[: self._block]))
                 del buffer[: self._block]
         if buffer:
             await self._launch(bytes(buffer))

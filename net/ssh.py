@@ -5,7 +5,7 @@ there is set here.
 """
 
 import asyncio
-import logging
+import getpass
 import os
 import socket
 import sys
@@ -31,6 +31,9 @@ CONNECT_TIMEOUT = 20.0
 """Seconds for look-up, connection, key exchange, login and the start of SFTP together."""
 KEEPALIVE_SECONDS = 15
 KEEPALIVE_MISSES = 3
+WINDOW = 8 * 1024 * 1024
+"""Bytes that a server may send ahead. asyncssh's own 2 MiB, of which half is used up before more is allowed, make
+22 MB/s of a line of 40 ms, whatever it could carry. Half of this is all that a transfer asks for at once."""
 VERSION = "Tieline"
 
 _CIPHERS = ["aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr"]
@@ -58,12 +61,11 @@ _NOTHING_AMBIENT: dict[str, Any] = {
 """`client_keys` stays None, which also keeps the agent out: the account's key is handed over when the server asks."""
 _OFFERED = (KEY_ALGORITHMS[:1], KEY_ALGORITHMS[1:4], KEY_ALGORITHMS[4:6])
 """Families of host keys that a server has one of each of."""
+_NO_SFTP = {asyncssh.OPEN_REQUEST_SESSION_FAILED, asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED}
 _TOO_MANY = "too many authentication failures"
 
 T = TypeVar("T")
 Opened = tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]
-
-log = logging.getLogger(__name__)
 
 
 class _HungUp(SftpError):
@@ -87,6 +89,7 @@ class SshDialer:
         self._allow_insecure = allow_insecure
         self._timeout = timeout
         self._gate = gate or HandshakeGate()
+        _have_a_name()
 
     async def connect(self, server: SftpServer, key: asyncssh.SSHKeyPair | None) -> Opened:
         """Log in and start SFTP. Waits for its turn first, which may take a while; then `timeout` seconds at most.
@@ -95,8 +98,6 @@ class SshDialer:
             SftpError: with a code about the way to the server, its key, or the login.
         """
         trust = trust_of(server, allow_insecure=self._allow_insecure)
-        if not trust.verified:
-            log.warning("SFTP server %s: its key is not checked (account %s)", server.place, server.account_id)
         async with self._gate.turn(server.host, server.port):
             login = Login(server, key)
             try:
@@ -145,7 +146,7 @@ class SshDialer:
         try:
             return connection, await connection.start_sftp_client(path_encoding=None)
         except (asyncssh.Error, OSError, EOFError) as error:
-            raise _start_error(server, error) from None
+            raise _start_error(server, error, closed=connection.is_closed()) from None
         finally:
             if not connection.is_closed() and sys.exc_info()[0] is not None:
                 connection.abort()
@@ -164,6 +165,7 @@ class SshDialer:
                 preferred_auth=login_methods(server),
                 encryption_algs=_CIPHERS,
                 compression_algs=["none"],
+                window=WINDOW,
                 mac_algs=_SHA1_MACS,
                 signature_algs=_SIGNATURES,
                 keepalive_interval=KEEPALIVE_SECONDS,
@@ -225,6 +227,15 @@ class SshDialer:
             self._gate.dropped(server.host, server.port)
 
 
+def _have_a_name() -> None:
+    """asyncssh asks for the name of whoever runs the process, although nothing here depends on it, and goes no further
+    without one. Containers may run as a number only."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = VERSION.lower()
+
+
 async def _open_socket(address: IPAddress, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -261,8 +272,8 @@ def _closed(server: SftpServer, error: Exception, when: str) -> str:
     return f"{server.place} ended the connection {when}" + (f": {reason}" if reason else "")
 
 
-def _start_error(server: SftpServer, error: Exception) -> SftpError:
-    if isinstance(error, asyncssh.ChannelOpenError):
+def _start_error(server: SftpServer, error: Exception, *, closed: bool) -> SftpError:
+    if isinstance(error, asyncssh.ChannelOpenError) and error.code in _NO_SFTP and not closed:
         user = printable(server.username)
         return SftpError("unsupported", f"{server.place} let {user} in, but offers no SFTP: {excerpt(str(error))}")
     if isinstance(error, asyncssh.SFTPBadMessage):

@@ -5,6 +5,7 @@ A handshake takes as long as fifty small files; and servers count connections, n
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +24,8 @@ from net.ssh_shared import SharedConnection
 
 IDLE_SECONDS = 60.0
 MAX_KEYS = 256
+
+log = logging.getLogger(__name__)
 
 Key = tuple[str, int, str, int, str, bytes]
 
@@ -77,6 +80,8 @@ class SshConnections:
             SftpError: with a code about the way to the server, its key, or the login.
         """
         slot, connection = await self._acquire(server)
+        if server.policy == "insecure":
+            log.warning("SFTP server %s: its key is not checked (account %s)", server.place, server.account_id)
         session = SftpSession(server, connection)
         try:
             yield session

@@ -47,6 +47,9 @@ def _places(settings: Settings) -> Iterator[tuple[str, int]]:
         yield _host_and_port(f"//{temporal.address}")
         if temporal.ui is not None:
             yield _host_and_port(temporal.ui)
+    if settings.assets_endpoint is not None:
+        parts = urlsplit(settings.assets_endpoint)
+        yield parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     with contextlib.suppress(ArgumentError):
         database = make_url(settings.database_url)
         if database.host:

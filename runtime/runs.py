@@ -44,11 +44,13 @@ from definitions.run import (
     Waiting,
     idempotency_key,
 )
+from definitions.sftp import SftpUpload
 from runtime.binding import check_fits
 from runtime.codec import UndecodablePayload
 from runtime.history import Step, steps_of
 from runtime.pollers import is_polled
 from runtime.run_filter import RunFilter
+from storage.assets import AssetStore
 from workflows.attributes import ACCOUNT, ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
 
@@ -124,11 +126,12 @@ class RunSummary:
 
 
 class Runs:
-    """The runs of one installation."""
+    """The runs of one installation. Without its `assets`, what a run is to send is held when its call is made first."""
 
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(self, client: Client, task_queue: str, assets: AssetStore | None = None) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._assets = assets
 
     async def start(
         self,
@@ -149,6 +152,7 @@ class Runs:
         run_id = run_id_for(credential, key)
         call = _call(operation, credential, integration, idempotency_key(run_id))
         fingerprint = hashlib.sha256(operation.model_dump_json().encode()).hexdigest()
+        await self._hold(operation, run_id)
         try:
             await self._client.start_workflow(
                 RunWorkflow.run,
@@ -266,6 +270,11 @@ class Runs:
     async def has_worker(self, run: RunSummary) -> bool:
         """Whether any worker asks for work on the run's task queue."""
         return await is_polled(self._client, run.task_queue)
+
+    async def _hold(self, operation: AnyOperation, run_id: str) -> None:
+        """Before the run begins: it may wait for a worker, or for its account, longer than files are kept."""
+        if self._assets is not None and isinstance(operation, HttpOperation | SftpUpload) and operation.assets:
+            await self._assets.hold_all({asset.sha256 for asset in operation.assets}, run_id)
 
     async def _found(self, run_id: str, fingerprint: str, key: str | None) -> Started:
         description = await self._client.get_workflow_handle(run_id).describe()

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from auth.public_url import public_url
 from definitions.base import Duration
 from net.egress import AllowRule
+from runtime.asset_settings import bucket_url, check_assets, server_url
 from runtime.notify_settings import check_whole, mail_address, mail_addresses, webhook_secret, webhook_url
 
 PREFIX = "TIELINE_"
@@ -186,6 +187,25 @@ class Settings(BaseSettings):
         None, description="Password of the user in `smtp_url`, where it does not stand there, percent-encoded."
     )
 
+    assets_url: Annotated[str, AfterValidator(bucket_url)] | None = Field(
+        None,
+        description="Where assets and large payloads lie: s3://BUCKET or s3://BUCKET/PREFIX. Default: the folder "
+        "assets in the data folder.",
+    )
+    assets_endpoint: Annotated[str, AfterValidator(server_url)] | None = Field(
+        None,
+        description="URL of the server of that bucket, for one other than Amazon's: https://HOST[:PORT], or http:// "
+        "for one without TLS. Reached directly, also when private.",
+    )
+    assets_region: str | None = Field(
+        None, min_length=1, description="Region of that bucket. Default: that of AWS_REGION, else us-east-1."
+    )
+    assets_access_key_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Id of the access key for it. Default: the machine's own, by AWS_… variables or its role.",
+    )
+    assets_secret_access_key: SecretStr | None = Field(None, description="That access key itself.")
     asset_retention: Duration = Field(
         timedelta(days=30),
         description="How long a file is kept after it was put, or after a run has taken it up: such as 30d. A run "
@@ -209,6 +229,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _whole(self) -> "Settings":
         check_whole(self)
+        check_assets(self)
         return self
 
 

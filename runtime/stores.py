@@ -9,6 +9,7 @@ from auth.api_tokens import ApiTokens
 from auth.host_keys import HostKeys
 from auth.keys import Keyring
 from auth.vault import Vault, open_keyring
+from runtime.asset_settings import open_blobs
 from runtime.settings import Settings, make_data_dir
 from storage.assets import AssetStore
 from storage.database import Database
@@ -48,7 +49,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         definitions = DefinitionStore(database)
         accounts = Accounts(database, vault, definitions)
         host_keys = HostKeys(database, definitions)
-        assets = AssetStore(database, settings.data_dir / "assets", retention=settings.asset_retention)
+        folder = settings.data_dir / "assets"
+        assets = AssetStore(database, folder, open_blobs(settings, folder), retention=settings.asset_retention)
         yield Stores(settings, database, keys, vault, definitions, accounts, host_keys, ApiTokens(database), assets)
     finally:
         await database.dispose()

@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.fixtures.chromium",
     "tests.fixtures.collector",
     "tests.fixtures.assets",
+    "tests.fixtures.s3",
     "tests.fixtures.sshd",
     "tests.fixtures.sftp_runs",
     "tests.fixtures.ssh_connections",

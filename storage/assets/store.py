@@ -1,7 +1,8 @@
 """Files by the SHA-256 of their content: put once however often they come, checked whenever they are read."""
 
+import contextlib
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -155,6 +156,13 @@ class AssetStore:
         id, or `user`. Raises AssetMissing."""
         async with self._database.write() as connection:
             await rows.hold(connection, sha256, holder, self._retention)
+
+    async def hold_all(self, digests: Collection[str], holder: str) -> None:
+        """The same for several at once; one that is not there is left out, for whoever reads it will tell."""
+        async with self._database.write() as connection:
+            for sha256 in sorted(digests):  # in one order: two that hold the same never wait for each other
+                with contextlib.suppress(AssetMissing):
+                    await rows.hold(connection, sha256, holder, self._retention)
 
     async def release(self, sha256: str, holder: str) -> None:
         """Need it no more; it is collected when nobody else does."""

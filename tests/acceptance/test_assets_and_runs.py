@@ -9,6 +9,7 @@ import pytest
 from runtime.assembly import Stores
 from runtime.asset_holders import collect_assets
 from runtime.payload_store import THRESHOLD_BYTES
+from runtime.runs import RunFailed
 from storage.assets import Collected
 from tests.fixtures.assets import CONTENT, age, blobs, pieces, whole
 from tests.fixtures.tieline import Installation
@@ -64,6 +65,27 @@ async def test_a_file_stays_while_its_run_is_under_way_however_old_it_is(idle: I
 
     await idle.client.get_workflow_handle(run).terminate()
     assert kinds(await collected(idle.stores)) == ["file"]
+
+
+async def test_what_a_run_is_to_send_stays_from_its_start_on_though_no_worker_has_seen_it(idle: Installation) -> None:
+    store, database = idle.stores.assets, idle.stores.database
+    asset = await store.put(pieces(CONTENT), name="orders.csv", media_type="text/csv", holder="user")
+    body = {"type": "asset", "asset": asset.model_dump()}
+    run = (await idle.start("flaky", f"ok/{uuid.uuid4().hex}", method="POST", body=body)).id
+    await age(database, 1000)
+
+    assert kinds(await collected(idle.stores)) == []
+    assert [holder.name for holder in (await store.info(asset.sha256)).holders] == [run]
+
+    await idle.client.get_workflow_handle(run).terminate()
+    assert kinds(await collected(idle.stores)) == ["file"]
+
+
+async def test_a_run_whose_file_is_gone_is_started_all_the_same_and_tells_it(tieline: Installation) -> None:
+    body = {"type": "asset", "asset": {"sha256": "0" * 64, "size": 1}}
+    run = (await tieline.start("flaky", f"ok/{uuid.uuid4().hex}", method="POST", body=body)).id
+    with pytest.raises(RunFailed, match="there is no asset 000000000000"):
+        await tieline.runs.result(run)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fixtures.assets import CONTENT, blobs
 from tests.fixtures.commandline import Tieline
+from tests.fixtures.s3 import ACCESS_KEY_ID, SECRET, S3Server
 
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -192,3 +193,27 @@ async def peak(tieline: Tieline, *arguments: str) -> int:
     _, errors = await process.communicate()
     assert process.returncode == 0, errors
     return int(errors.split()[-1])
+
+
+async def test_a_bucket_takes_the_place_of_the_folder_by_settings_alone(
+    tieline: Tieline, orders: Path, s3_server: S3Server
+) -> None:
+    bucket = s3_server.bucket()
+    environment = {
+        **tieline.environment,
+        "TIELINE_ASSETS_URL": f"s3://{bucket.name}/{bucket.prefix}",
+        "TIELINE_ASSETS_ENDPOINT": s3_server.endpoint,
+        "TIELINE_ASSETS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "TIELINE_ASSETS_SECRET_ACCESS_KEY": SECRET,
+    }
+    with_bucket = Tieline(tieline.folder, environment)
+    put = await with_bucket("assets", "put", str(orders))
+    got = await with_bucket("assets", "get", DIGEST, str(orders.with_name("copy")))
+    refused = await with_bucket("assets", "put", str(orders), assets_secret_access_key="planted-wrong")
+
+    assert (put.status, got.status, refused.status) == (0, 0, 3)
+    assert content_of(orders.with_name("copy")) == CONTENT
+    assert [blob.name for blob in s3_server.blobs(bucket)] == [DIGEST]
+    assert blobs(tieline.folder / "assets") == []
+    assert "it refused us (SignatureDoesNotMatch)" in refused.errors
+    assert "planted" not in refused.output + refused.errors

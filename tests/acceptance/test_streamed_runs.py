@@ -15,19 +15,19 @@ import pytest_asyncio
 
 from definitions.asset import Asset
 from definitions.loading import load_text
-from definitions.operation import HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import CallResult
 from definitions.sftp import SftpUpload
 from examples.externalsystems import Systems
 from runtime.assembly import open_worker
-from runtime.runs import RunFailed
+from runtime.runs import RunFailed, Started
 from runtime.temporal_server import TemporalAddress
 from tests.fixtures.assets import drafts, pieces, whole
 from tests.fixtures.http import Answer, FaultServer, Received, Wire, serving
 from tests.fixtures.sftp_runs import bind_server
 from tests.fixtures.sshd import Sshd
 from tests.fixtures.tieline import PROFILE, Installation, installed
+from tests.fixtures.waiting import until
 
 LIMIT = timedelta(seconds=60)
 CONTENT = b"".join(hashlib.sha256(index.to_bytes(4, "big")).digest() for index in range(60_000))
@@ -51,15 +51,25 @@ class World:
     server: FaultServer
     folder: Path
 
-    async def run(self, path: str, **operation: Any) -> tuple[str, CallResult]:
-        """Its id and its answer."""
-        model = HttpOperation.model_validate({"path": path, **operation})
-        integration = await self.tieline.stores.definitions.integration("files")
-        ref = CredentialRef(adapter="files", profile=PROFILE)
-        started = await self.tieline.runs.start(model, ref, integration)
+    async def start(self, path: str, **operation: Any) -> Started:
+        return await self.tieline.start("files", path, **operation)
+
+    async def result(self, started: Started) -> CallResult:
         result = (await self.tieline.runs.result(started.id, timeout=LIMIT)).call
         assert result is not None
-        return started.id, result
+        return result
+
+    async def run(self, path: str, **operation: Any) -> tuple[str, CallResult]:
+        """Its id and its answer."""
+        started = await self.start(path, **operation)
+        return started.id, await self.result(started)
+
+    async def bind(self, name: str) -> None:
+        """An adapter and an account of this name."""
+        definitions = self.tieline.stores.definitions
+        profile = (await definitions.profile(PROFILE)).model_dump(mode="json", exclude_none=True)
+        profile["adapters"][name] = name
+        await definitions.apply(load_text(json.dumps(profile), "profile.yaml"))
 
     async def put(self, content: bytes) -> Asset:
         return await self.tieline.stores.assets.put(
@@ -81,11 +91,10 @@ async def world(
         await bind_server(tieline, sshd, root)
         await tieline.stores.definitions.apply(load_text(FILES, "files.yaml"))
         await tieline.stores.accounts.create("files", "files", {"server": f"127.0.0.1:{server.port}"}, {})
-        profile = (await tieline.stores.definitions.profile(PROFILE)).model_dump(mode="json", exclude_none=True)
-        profile["adapters"]["files"] = "files"
-        await tieline.stores.definitions.apply(load_text(json.dumps(profile), "profile.yaml"))
+        world = World(tieline, server, root)
+        await world.bind("files")
         await stack.enter_async_context(open_worker(tieline.stores, tieline.client))
-        yield World(tieline, server, root)
+        yield world
 
 
 async def test_a_large_answer_becomes_an_asset_that_the_run_holds(world: World) -> None:
@@ -194,3 +203,30 @@ async def test_a_file_that_grows_while_it_is_sent_is_sent_again(world: World) ->
 
     assert (result.status, result.attempt) == (201, 2)
     assert bodies == [0, len(CONTENT) + 4]
+
+
+async def test_a_run_whose_body_is_on_a_server_that_refuses_the_login_waits_until_that_is_mended(
+    world: World, sshd: Sshd
+) -> None:
+    stores = world.tieline.stores
+    (world.folder / "locked.csv").write_bytes(CONTENT)
+    world.server.reply("/locked", 201)
+    wrong = {"username": sshd.username, "private_key": sshd.text("certified")}
+    await stores.accounts.create("locked", "bank", {}, wrong, host_keys=[sshd.public_key()])
+    await world.bind("locked")
+    started = await world.start(
+        "locked", method="POST", body={"type": "sftp", "adapter": "locked", "path": "locked.csv"}
+    )
+
+    async def waits() -> bool:
+        return (await world.tieline.runs.show(started.id))[0].state == "waiting_for_reconnect"
+
+    await until(waits)
+    run, _ = await world.tieline.runs.show(started.id)
+    assert run.account == "locked"
+    assert world.server.to("/locked") == []
+
+    await stores.accounts.set_secrets("locked", {"username": sshd.username, "private_key": sshd.text("user")})
+
+    assert (await world.result(started)).status == 201
+    assert [received.body == CONTENT for received in world.server.to("/locked")] == [True]

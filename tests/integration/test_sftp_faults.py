@@ -1,239 +1,271 @@
-"""Servers that fail, lie, or are hostile: an error that says so, in bounded time, and never a wrong file."""
+"""Transfers on servers that drop, stall, refuse, lie, and take files away."""
 
-import random
-from collections.abc import AsyncIterator
+import hashlib
+from dataclasses import replace
 
 import asyncssh
 import pytest
 
-from net.redaction import LIVE_SECRETS
-from net.sftp import SftpSession
-from net.sftp_errors import SftpError
-from net.ssh_pool import SshConnections
+from activities.parking import CallFailed
+from definitions.run import Failure, Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
-
-CONTENT = random.Random(2).randbytes(2_000_000)
-
-
-async def _chunks(content: bytes, size: int = 50_000) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), size):
-        yield content[start : start + size]
+from tests.fixtures.sftp_attempts import Attempts, Cut
+from tests.fixtures.sftp_runs import sha256, upload_of
 
 
-async def _read(session: SftpSession, path: str) -> bytes:
-    return b"".join([data async for data in session.read(path)])
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    """6 MB in which no part is like another."""
+    return b"".join(hashlib.sha256(index.to_bytes(4, "big")).digest() for index in range(190_000))
 
 
-async def test_a_line_that_breaks_in_a_write_leaves_a_mark_that_is_true(
-    faulty: FaultySftp, connections: SshConnections
+def told(failure: Failure) -> tuple[Verdict, str]:
+    return failure.verdict, failure.category
+
+
+async def test_an_upload_goes_on_after_the_line_was_lost_in_the_middle(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
-    faulty.drop_after = 1_000_000
-    marks = [0]
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as lost:
-            await session.write("/a", _chunks(CONTENT), on_progress=marks.append)
+    operation = upload_of(await troubled.keep(content))
+    faulty.drop_after = 5_500_000
+    failure = await troubled.fails("upload", **operation)
 
-    assert lost.value.code == "connection_lost"
-    assert (faulty.folder / "a").read_bytes()[: marks[-1]] == CONTENT[: marks[-1]]
+    result = await troubled.do("upload", attempt=2, **operation)
 
-
-async def test_a_broken_write_goes_on_over_a_new_connection(faulty: FaultySftp, connections: SshConnections) -> None:
-    faulty.drop_after = 1_000_000
-    marks = [0]
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError):
-            await session.write("/a", _chunks(CONTENT), on_progress=marks.append)
-    async with connections.session(faulty.server()) as session:
-        await session.write("/a", _chunks(CONTENT[marks[-1] :]), start=marks[-1])
-
-    assert (faulty.folder / "a").read_bytes() == CONTENT
-    assert faulty.connections == 2
+    assert told(failure) == (Verdict.AGAIN, "connection_lost")
+    assert result.resumed_from > 1_000_000
+    assert troubled.path("file.bin").read_bytes() == content
+    assert troubled.names() == ["file.bin"]
 
 
-async def test_a_line_that_breaks_in_a_read_is_no_end_of_the_file(
-    faulty: FaultySftp, connections: SshConnections
+async def test_writes_that_are_answered_in_any_order_leave_no_gap_after_a_lost_line(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
-    (faulty.folder / "a").write_bytes(CONTENT)
-    faulty.drop_after = 1_000_000
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as lost:
-            await _read(session, "/a")
+    operation = upload_of(await troubled.keep(content))
+    faulty.shuffled, faulty.drop_after = True, 5_500_000
+    await troubled.fails("upload", **operation)
+    acknowledged = troubled.progress.files[0].offset
 
-    assert lost.value.code == "connection_lost"
+    result = await troubled.do("upload", attempt=2, **operation)
 
-
-async def test_answers_in_another_order_make_no_other_file(faulty: FaultySftp, connections: SshConnections) -> None:
-    faulty.shuffled = True
-    marks: list[int] = []
-    async with connections.session(faulty.server()) as session:
-        await session.write("/a", _chunks(CONTENT), on_progress=marks.append)
-
-        assert await _read(session, "/a") == CONTENT
-    assert (faulty.folder / "a").read_bytes() == CONTENT
-    assert marks == sorted(marks)
+    assert acknowledged <= 5_500_000
+    assert result.files[0].verified == "read_back"
+    assert troubled.path("file.bin").read_bytes() == content
 
 
-async def test_a_break_among_answers_in_another_order_leaves_no_gap_below_the_mark(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_download_goes_on_after_the_line_was_lost_in_the_middle(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
-    faulty.shuffled = True
-    faulty.drop_after = 1_200_000
-    marks = [0]
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError):
-            await session.write("/a", _chunks(CONTENT), on_progress=marks.append)
+    troubled.path("big.bin").write_bytes(content)
+    faulty.drop_after = 5_000_000
+    failure = await troubled.fails("download", paths=["big.bin"])
 
-    assert (faulty.folder / "a").read_bytes()[: marks[-1]] == CONTENT[: marks[-1]]
+    result = await troubled.do("download", attempt=2, paths=["big.bin"])
 
-
-async def test_short_answers_are_put_together(faulty: FaultySftp, connections: SshConnections) -> None:
-    (faulty.folder / "a").write_bytes(CONTENT[:300_000])
-    faulty.longest_read = 7_000
-    async with connections.session(faulty.server()) as session:
-        assert await _read(session, "/a") == CONTENT[:300_000]
+    assert told(failure) == (Verdict.AGAIN, "connection_lost")
+    assert result.resumed_from > 0
+    assert result.sha256 == sha256(content)
 
 
-@pytest.mark.parametrize("told", [0, 10, 10**15])
-async def test_a_size_that_the_server_made_up_changes_nothing(
-    faulty: FaultySftp, connections: SshConnections, told: int
+async def test_a_server_that_stalls_in_the_middle_is_given_up_in_time(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
-    (faulty.folder / "a").write_bytes(CONTENT)
-    faulty.told_size = told
-    async with connections.session(faulty.server()) as session:
-        found = await session.stat("/a")
+    faulty.stall_after = 1_000_000
+    operation = upload_of(await troubled.keep(content), stall_after=0.3)
 
-        assert found is not None
-        assert found.size == told
-        assert await _read(session, "/a") == CONTENT
+    failure = await troubled.fails("upload", **operation)
+
+    assert told(failure) == (Verdict.AGAIN, "stalled")
 
 
-@pytest.mark.parametrize("explains", [True, False])
-async def test_a_full_disk_is_called_that(faulty: FaultySftp, connections: SshConnections, explains: bool) -> None:
-    faulty.capacity, faulty.explains = 600_000, explains
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as full:
-            await session.write("/a", _chunks(CONTENT))
-
-    assert full.value.code == "no_space"
-    assert f"write /a at 127.0.0.1:{faulty.port}: the server has no space left" in str(full.value)
-
-
-async def test_hostile_names_are_marked_and_the_rest_is_listed(faulty: FaultySftp, connections: SshConnections) -> None:
-    faulty.listed = [b"../x", b"/etc/passwd", b"a\nb", b"a\0b", b"\xff", b"y" * 300, b"", b"..", b".", b"good"]
-    async with connections.session(faulty.server()) as session:
-        entries = [entry async for entry in session.list("/in")]
-
-    assert [entry.name for entry in entries if entry.refused is None] == ["good"]
-    assert len([entry for entry in entries if entry.refused is not None]) == 7
-
-
-async def test_a_server_without_rename_over_files_says_so_only_when_one_is_there(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_transfer_that_takes_longer_than_it_may_is_ended(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
-    faulty.without = {b"posix-rename@openssh.com"}
-    (faulty.folder / "a").write_bytes(b"new")
-    (faulty.folder / "b").write_bytes(b"old")
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as refused:
-            await session.rename("/a", "/b", replace=True)
-        await session.rename("/a", "/c", replace=True)
+    faulty.stall_after = 1_000_000
+    operation = upload_of(await troubled.keep(content), timeout=0.3)
 
-    assert refused.value.code == "unsupported"
-    assert (faulty.folder / "b").read_bytes() == b"old"
-    assert (faulty.folder / "c").read_bytes() == b"new"
+    failure = await troubled.fails("upload", **operation)
+
+    assert told(failure) == (Verdict.AGAIN, "timeout")
 
 
-async def test_a_server_that_copies_nothing_says_so(faulty: FaultySftp, connections: SshConnections) -> None:
-    faulty.without = {b"copy-data"}
-    (faulty.folder / "a").write_bytes(b"x")
-    async with connections.session(faulty.server()) as session:
-        assert not await session.copy("/a", "/b")
+async def test_a_rename_whose_answer_was_lost_is_not_done_twice(troubled: Attempts, faulty: FaultySftp) -> None:
+    faulty.lose_reply_of.add("rename")
+    operation = upload_of(await troubled.keep(b"content"))
+    failure = await troubled.fails("upload", **operation)
 
-    assert not (faulty.folder / "b").exists()
+    await troubled.do("upload", attempt=2, **operation)
+
+    assert told(failure) == (Verdict.AGAIN, "connection_lost")
+    assert faulty.calls["rename"] == 1
+    assert troubled.names() == ["file.bin"]
 
 
-async def test_a_server_without_fsync_or_limits_is_written_to_all_the_same(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_server_that_replaces_nothing_has_the_old_file_removed_first_and_the_result_says_so(
+    troubled: Attempts, faulty: FaultySftp
 ) -> None:
-    faulty.without = {b"fsync@openssh.com", b"limits@openssh.com"}
-    async with connections.session(faulty.server()) as session:
-        await session.write("/a", _chunks(CONTENT))
+    faulty.without.add(b"posix-rename@openssh.com")
+    troubled.path("file.bin").write_bytes(b"old")
 
-    assert (faulty.folder / "a").read_bytes() == CONTENT
+    result = await troubled.do("upload", **upload_of(await troubled.keep(b"new"), overwrite="replace"))
+
+    assert troubled.path("file.bin").read_bytes() == b"new"
+    assert troubled.names() == ["file.bin"]
+    assert "removed just before" in result.notes[0]
 
 
-async def test_a_rename_that_was_done_but_not_confirmed_is_a_lost_connection(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_line_lost_between_removing_and_renaming_ends_with_the_new_file(
+    troubled: Attempts, faulty: FaultySftp
 ) -> None:
-    faulty.lose_reply_of = {"rename"}
-    (faulty.folder / "a").write_bytes(b"x")
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as lost:
-            await session.rename("/a", "/b", replace=True)
+    faulty.without.add(b"posix-rename@openssh.com")
+    faulty.lose_reply_of.add("remove")
+    troubled.path("file.bin").write_bytes(b"old")
+    operation = upload_of(await troubled.keep(b"new"), overwrite="replace")
+    await troubled.fails("upload", **operation)
 
-    assert lost.value.code == "connection_lost"
-    assert (faulty.folder / "b").exists()
+    await troubled.do("upload", attempt=2, **operation)
+
+    assert troubled.path("file.bin").read_bytes() == b"new"
+    assert troubled.names() == ["file.bin"]
 
 
-async def test_what_the_server_says_is_shown_short_and_without_secrets(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_full_server_is_a_failure_for_good_and_nothing_stays_there(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
-    secret = "canary-77aa-passphrase"
-    LIVE_SECRETS.add(secret)
-    faulty.refuse["mkdir"] = asyncssh.SFTPFailure(f"user {secret}\n\x1b[2J" + "blah " * 200)
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as refused:
-            await session.mkdir("/new")
+    faulty.capacity = 1_000_000
 
-    said = str(refused.value)
-    assert "[redacted]" in said
-    assert secret not in said
-    assert said.isprintable()
-    assert len(said) < 300
+    failure = await troubled.fails("upload", **upload_of(await troubled.keep(content)))
+
+    assert told(failure) == (Verdict.FINAL, "no_space")
+    assert "make room" in failure.suggested_action
+    assert troubled.names() == []
 
 
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (asyncssh.SFTPPermissionDenied("no"), "permission_denied"),
-        (asyncssh.SFTPOpUnsupported("no"), "unsupported"),
-        (asyncssh.SFTPFailure("Quota exceeded"), "no_space"),
-        (asyncssh.SFTPFailure(""), "failure"),
-        (asyncssh.SFTPBadMessage("odd"), "protocol_error"),
-    ],
-)
-async def test_an_error_of_the_server_has_a_code(
-    faulty: FaultySftp, connections: SshConnections, error: asyncssh.SFTPError, code: str
+async def test_a_login_without_the_right_to_write_is_a_failure_for_good(troubled: Attempts, faulty: FaultySftp) -> None:
+    faulty.refuse["open"] = asyncssh.SFTPPermissionDenied("Permission denied")
+
+    failure = await troubled.fails("upload", **upload_of(await troubled.keep(b"x")))
+
+    assert told(failure) == (Verdict.FINAL, "permission_denied")
+    assert "bank-main" in failure.suggested_action
+
+
+async def test_hostile_names_of_a_listing_are_never_used(troubled: Attempts, faulty: FaultySftp) -> None:
+    faulty.listed = [b"../x", b"/etc/passwd", b"a\nb", b"a\0b", b"\xff", b"", b"fine.csv"]
+    troubled.path("fine.csv").write_bytes(b"1")
+
+    shown = await troubled.do("list")
+    fetched = await troubled.do("download", paths=["*"], glob=True)
+
+    assert [entry.path for entry in shown.entries or ()] == ["fine.csv"]
+    assert fetched.paths == ("fine.csv",)
+    assert len(shown.notes) == 6
+    assert all(note.isprintable() for note in (*shown.notes, *fetched.notes))
+
+
+@pytest.mark.parametrize("told_size", [1, 10_000])
+async def test_a_file_that_is_longer_or_shorter_than_the_server_says_is_no_asset(
+    troubled: Attempts, faulty: FaultySftp, told_size: int
 ) -> None:
-    faulty.refuse["remove"] = error
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as refused:
-            await session.remove("/a")
+    troubled.path("a").write_bytes(b"x" * 100)
+    faulty.told_size = told_size
 
-    assert refused.value.code == code
+    failure = await troubled.fails("download", paths=["a"], after="delete")
+
+    assert told(failure) == (Verdict.AGAIN, "source_changed")
+    assert troubled.names() == ["a"]
 
 
-async def test_a_failed_close_of_a_written_file_is_a_failed_write(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_file_that_never_ends_is_cut_off_at_the_limit(troubled: Attempts, faulty: FaultySftp) -> None:
+    troubled.path("a").write_bytes(b"x" * 3_000_000)
+    faulty.told_size = 10
+
+    failure = await troubled.fails("download", paths=["a"], max_bytes=1_000_000)
+
+    assert told(failure) == (Verdict.FINAL, "too_large")
+
+
+async def test_a_server_that_hides_what_has_arrived_needs_a_word_in_the_integration(
+    troubled: Attempts, faulty: FaultySftp
 ) -> None:
-    faulty.refuse["close"] = asyncssh.SFTPFailure("No space left on device")
-    async with connections.session(faulty.server()) as session:
-        with pytest.raises(SftpError) as full:
-            await session.write("/a", _chunks(b"x"))
+    faulty.hides_arrivals = True
 
-    assert full.value.code == "no_space"
+    failure = await troubled.fails("upload", **upload_of(await troubled.keep(b"x")))
+
+    assert told(failure) == (Verdict.FINAL, "unsupported")
+    assert "stat_after_upload: false" in failure.message
 
 
-async def test_a_transfer_that_fails_leaves_the_others_on_its_connection_alone(
-    faulty: FaultySftp, connections: SshConnections
+async def test_a_server_that_hides_what_has_arrived_gets_files_nevertheless(
+    troubled: Attempts, faulty: FaultySftp
 ) -> None:
-    (faulty.folder / "a").write_bytes(CONTENT)
-    async with connections.session(faulty.server()) as first, connections.session(faulty.server()) as second:
-        blocks = first.read("/a")
-        began = [await anext(blocks)]
-        with pytest.raises(SftpError):
-            await second.write("/none/x", _chunks(CONTENT))
-        rest = [data async for data in blocks]
+    faulty.hides_arrivals = True
+    troubled.modes = {"stat_after_upload": False}
 
-    assert b"".join(began + rest) == CONTENT
-    assert faulty.connections == 1
+    result = await troubled.do("upload", **upload_of(await troubled.keep(b"content")))
+
+    assert troubled.path("file.bin").read_bytes() == b"content"
+    assert result.files[0].verified == "acknowledged"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_where_nobody_may_look_a_second_rename_tells_what_became_of_the_first(
+    troubled: Attempts, faulty: FaultySftp, after: bool
+) -> None:
+    faulty.hides_arrivals = True
+    faulty.arrived.add(str(troubled.path("file.bin")).encode())
+    troubled.modes = {"stat_after_upload": False}
+    operation = upload_of(await troubled.keep(b"content"))
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", cut=Cut("rename", after=after), **operation)
+
+    await troubled.do("upload", attempt=2, **operation)
+
+    assert troubled.names() == ["file.bin"]
+    assert troubled.path("file.bin").read_bytes() == b"content"
+
+
+async def test_a_server_that_takes_files_away_when_they_are_closed_gets_each_once(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    troubled.path("taken").mkdir()
+    faulty.moves_arrivals_to = "files/taken"
+    troubled.modes = {"rename": False, "moves_on_arrival": True}
+
+    result = await troubled.do("upload", **upload_of(await troubled.keep(b"content")))
+
+    assert troubled.names() == ["taken/file.bin"]
+    assert result.sha256 == sha256(b"content")
+
+
+async def test_a_changed_host_key_is_for_a_person_to_decide_with_both_fingerprints(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    fingerprint = faulty.change_host_key()
+
+    failure = await troubled.fails("exists", path="a")
+
+    assert told(failure) == (Verdict.RECONNECT, "host_key_changed")
+    assert failure.host_key is not None
+    assert (failure.host_key.presented, len(failure.host_key.expected)) == (fingerprint, 1)
+    assert [cause for cause, _ in troubled.dead] == ["host_key_changed"]
+    assert faulty.passwords_seen == []
+
+
+async def test_an_account_without_trusted_keys_makes_no_connection(troubled: Attempts, faulty: FaultySftp) -> None:
+    troubled.server = replace(troubled.server, trusted=())
+
+    failure = await troubled.fails("exists", path="a")
+
+    assert failure.verdict is Verdict.FINAL
+    assert faulty.connections == 0
+
+
+async def test_a_password_that_is_refused_is_for_a_person_to_mend(troubled: Attempts) -> None:
+    troubled.server = replace(troubled.server, password="wrong-password")
+
+    failure = await troubled.fails("exists", path="a")
+
+    assert told(failure) == (Verdict.RECONNECT, "credential_refused")
+    assert [cause for cause, _ in troubled.dead] == ["credential_refused"]
+    assert "wrong-password" not in failure.model_dump_json()

@@ -5,12 +5,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
+import psutil
 import pytest
 
+from net import ssh
 from net.sftp import SftpSession
 from net.sftp_errors import SftpError
 from net.ssh_pool import SshConnections
 from tests.fixtures.faulty_sftp import FaultySftp
+from tests.fixtures.sshd import sshd_server
 from tests.fixtures.waiting import until
 
 CONTENT = b"0123456789abcdef" * 40_000
@@ -41,6 +44,11 @@ async def _rename(session: SftpSession) -> None:
     await session.rename("/a", "/b", replace=True)
 
 
+async def _within(session: SftpSession, stall: float, operation: Callable[[SftpSession], Awaitable[None]]) -> None:
+    async with session.watch(stall, 30):
+        await operation(session)
+
+
 STALLS = [
     ("open", _write),
     ("write", _write),
@@ -68,6 +76,44 @@ async def test_a_server_that_hangs_is_left_within_the_limit(
     assert str(stalled.value) == f"127.0.0.1:{faulty.port} has not answered for 0.2 s"
     assert time.monotonic() - began < 2
     await until(lambda: faulty.live[0].is_closed())
+
+
+async def test_an_openssh_server_that_is_frozen_is_left_within_the_limit(connections: SshConnections) -> None:
+    with sshd_server() as frozen:
+        async with connections.session(frozen.server()) as session:
+            for process in psutil.Process(frozen.process.pid).children(recursive=True):
+                process.suspend()
+            began = time.monotonic()
+            with pytest.raises(SftpError) as stalled:
+                await _within(session, 0.3, _write)
+
+    assert stalled.value.code == "stalled"
+    assert time.monotonic() - began < 2
+
+
+async def test_a_server_that_is_gone_without_a_word_is_noticed_without_any_limit(
+    connections: SshConnections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 0.05)
+    with sshd_server() as frozen:
+        async with connections.session(frozen.server()) as session:
+            for process in psutil.Process(frozen.process.pid).children(recursive=True):
+                process.suspend()
+            with pytest.raises(SftpError) as lost:
+                await asyncio.wait_for(_write(session), 10)
+
+    assert lost.value.code == "connection_lost"
+
+
+async def test_nothing_more_is_asked_of_a_server_that_hung(faulty: FaultySftp, connections: SshConnections) -> None:
+    faulty.stall_in = {"rename"}
+    async with connections.session(faulty.server()) as session:
+        with pytest.raises(SftpError, match="has not answered"):
+            await _within(session, 0.1, _rename)
+        with pytest.raises(SftpError) as lost:
+            await _within(session, 5, _rename)
+
+    assert lost.value.code == "connection_lost"
 
 
 @each_stall
@@ -195,7 +241,7 @@ async def test_a_cancelled_transfer_leaves_the_others_on_its_connection_alone_an
         await asyncio.gather(task, return_exceptions=True)
 
         assert await other.stat("/a") is not None
-        await until(lambda: faulty.open_files == 0)
+        await until(lambda: not faulty.open)
 
     assert faulty.connections == 1
 
@@ -214,7 +260,7 @@ async def test_a_file_whose_opening_was_given_up_is_closed_when_the_server_has_o
         faulty.released.set()
 
         await until(lambda: faulty.calls["close"] > 0)
-    assert faulty.open_files == 0
+    assert not faulty.open
 
 
 async def test_a_timeout_of_the_users_own_is_not_taken_for_the_servers(

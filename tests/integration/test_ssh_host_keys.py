@@ -104,6 +104,26 @@ async def test_a_host_certificate_by_another_authority_is_not(sshd: Sshd, connec
     assert STRANGER.get_fingerprint() in str(refused)
 
 
+@pytest.mark.parametrize(
+    ("principals", "valid_before", "said"), [(["elsewhere"], 2**62, "principal"), ([HOST], 1000, "expired")]
+)
+async def test_a_host_certificate_that_is_not_valid_here_is_refused_with_the_reason(
+    faulty: FaultySftp, connections: SshConnections, principals: list[str], valid_before: int, said: str
+) -> None:
+    authority, key = STRANGER, asyncssh.generate_private_key("ssh-ed25519")
+    certificate = authority.generate_host_certificate(key, "host", principals=principals, valid_before=valid_before)
+    assert faulty.acceptor is not None
+    faulty.acceptor.update(server_host_keys=[(key, certificate)])
+
+    refused = await _refusal(
+        connections, faulty.server(policy="known_hosts", trusted=(f"@cert-authority * {STRANGERS_KEY}",))
+    )
+
+    assert refused.code == "host_key_changed"
+    assert refused.keys is None
+    assert said in str(refused)
+
+
 async def test_a_revoked_key_is_refused_although_it_is_listed(sshd: Sshd, connections: SshConnections) -> None:
     lines = (sshd.known_hosts(), f"@revoked * {sshd.public_key()}")
 
@@ -223,10 +243,10 @@ async def test_insecure_is_refused_unless_the_operator_allows_it(
 
 
 async def test_insecure_is_warned_of_each_time(faulty: FaultySftp, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "net.ssh"):
+    with caplog.at_level(logging.WARNING, "net.ssh_pool"):
         async with ssh_connections(allow_insecure=True) as connections:
-            for version in (1, 2):
-                assert await _reaches(connections, faulty.server(version=version, policy="insecure", trusted=()))
+            assert await _reaches(connections, faulty.server(policy="insecure", trusted=()))
+            assert await _reaches(connections, faulty.server(policy="insecure", trusted=()))
 
     assert [record.message for record in caplog.records if "not checked" in record.message] == [
         f"SFTP server {HOST}:{faulty.port}: its key is not checked (account account-{faulty.port})"

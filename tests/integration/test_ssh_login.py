@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import pwd
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -19,6 +21,7 @@ from net.ssh_pool import SshConnections
 from tests.fixtures.faulty_sftp import PASSWORD, USER, FaultySftp
 from tests.fixtures.ssh_connections import ssh_connections
 from tests.fixtures.sshd import HOST, Sshd, can_chroot, sshd_server
+from tests.fixtures.waiting import until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -32,6 +35,11 @@ async def _refusal(connections: SshConnections, server: SftpServer) -> SftpError
     with pytest.raises(SftpError) as refused:
         await _reach(connections, server)
     return refused.value
+
+
+def _at_home(folder: Path, name: str, text: str) -> None:
+    (folder / ".ssh").mkdir(exist_ok=True)
+    (folder / ".ssh" / name).write_text(text)
 
 
 @contextlib.asynccontextmanager
@@ -49,6 +57,11 @@ async def _peer(serve: Serve) -> AsyncIterator[int]:
     finally:
         server.close()
         await server.wait_closed()
+
+
+class _Anybody(asyncssh.SSHServer):
+    def begin_auth(self, username: str) -> bool:
+        return False
 
 
 async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,7 +190,7 @@ async def test_a_key_without_its_certificate_does_not(sshd: Sshd, connections: S
 
 
 async def test_an_encrypted_key_lets_in(sshd: Sshd, connections: SshConnections) -> None:
-    key = asyncssh.import_private_key(sshd.text("user")).export_private_key(passphrase="open sesame", rounds=50)
+    key = asyncssh.import_private_key(sshd.text("user")).export_private_key("pkcs8-pem", passphrase="open sesame")
 
     assert await _reach(connections, sshd.server(private_key=key.decode(), passphrase="open sesame")) == sshd.root
 
@@ -237,16 +250,46 @@ async def test_a_wrong_password_is_sent_once_however_many_ways_there_are(
 async def test_keys_and_agents_of_whoever_runs_the_process_are_left_alone(
     sshd: Sshd, faulty: FaultySftp, connections: SshConnections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ssh = faulty.folder / ".ssh"
-    ssh.mkdir()
-    (ssh / "id_ed25519").write_text(sshd.text("user"))
-    (ssh / "config").write_text(f"Host *\n  IdentityFile {ssh / 'id_ed25519'}\n  User nobody\n")
+    _at_home(faulty.folder, "id_ed25519", sshd.text("user"))
     monkeypatch.setenv("HOME", str(faulty.folder))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(faulty.folder / "agent"))
 
-    refused = await _refusal(connections, sshd.server(private_key=None, password="unused-here"))
+    refused = await _refusal(connections, sshd.server(private_key=sshd.text("certified")))
 
     assert refused.code == "auth_refused"
+
+
+async def test_the_configuration_of_whoever_runs_the_process_is_not_read(
+    faulty: FaultySftp, connections: SshConnections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _at_home(faulty.folder, "config", "Host *\n  Port nonsense\n")
+    monkeypatch.setenv("HOME", str(faulty.folder))
+
+    assert await _reach(connections, faulty.server()) == "/"
+
+
+async def test_a_process_whose_user_has_no_name_gets_in_all_the_same(
+    faulty: FaultySftp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOGNAME", "")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+
+    async with ssh_connections() as connections:
+        assert await _reach(connections, faulty.server()) == "/"
+
+
+async def test_a_user_name_that_cannot_be_sent_is_refused_and_leaves_no_socket(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    refused = await _refusal(connections, faulty.server(username="a\x07da"))
+
+    assert refused.code == "auth_refused"
+    assert "a\\x07da cannot be used" in str(refused)
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_modern_algorithms_only_are_agreed_on(faulty: FaultySftp, connections: SshConnections) -> None:
@@ -296,13 +339,36 @@ async def test_a_server_that_drops_connections_at_random_is_asked_again_after_a_
     assert 0.2 < time.monotonic() - began < 5
 
 
-async def test_twenty_accounts_get_into_a_server_that_takes_two_at_a_time(connections: SshConnections) -> None:
+async def test_a_line_that_breaks_right_after_the_login_is_no_lack_of_sftp(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    faulty.hang_up_after_login = True
+
+    assert (await _refusal(connections, faulty.server())).code == "connect_failed"
+
+
+async def test_a_server_without_sftp_is_told_as_that(connections: SshConnections) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    shells = await asyncssh.listen(
+        HOST, 0, server_host_keys=[key], config=None, server_factory=_Anybody, process_factory=lambda process: None
+    )
+    server = replace(_to(shells.get_port()), trusted=(key.export_public_key().decode(),))
+
+    refused = await _refusal(connections, server)
+
+    shells.close()
+    await shells.wait_closed()
+    assert refused.code == "unsupported"
+    assert "let ada in, but offers no SFTP" in str(refused)
+
+
+async def test_several_accounts_get_into_a_server_that_takes_two_at_a_time(connections: SshConnections) -> None:
     with sshd_server(max_startups="2:50:4") as strict:
-        accounts = [strict.server(account_id=f"account-{number}") for number in range(20)]
+        accounts = [strict.server(account_id=f"account-{number}") for number in range(8)]
 
         reached = await asyncio.gather(*(_reach(connections, account) for account in accounts))
 
-    assert reached == [strict.root] * 20
+    assert reached == [strict.root] * 8
 
 
 async def test_a_locked_in_user_sees_the_folder_as_the_root(connections: SshConnections) -> None:

@@ -2,15 +2,20 @@
 
 import asyncio
 import gc
+import logging
 import os
+import re
 
+import asyncssh
 import pytest
 
 from net import ssh_pool
+from net.sftp import BLOCK, IN_FLIGHT
 from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
 from net.ssh_keys import LoginKey, read_login_key
 from net.ssh_pool import SshConnections
+from net.ssh_shared import TRANSFERS_AT_ONCE
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.ssh_connections import ssh_connections
 from tests.fixtures.sshd import Sshd
@@ -171,6 +176,24 @@ async def test_an_encrypted_key_is_opened_once(
     assert len(opened) == 1
 
 
+async def test_so_many_transfers_share_a_connection_and_further_ones_wait(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    (faulty.folder / "a").write_bytes(b"content")
+    faulty.one_by_one, faulty.stall_in = False, {"read"}
+    async with connections.session(faulty.server()) as session:
+        readers = [asyncio.create_task(session.read_range("/a", 0, 10)) for _ in range(TRANSFERS_AT_ONCE + 8)]
+        await until(lambda: faulty.calls["read"] >= TRANSFERS_AT_ONCE)
+        await session.stat("/a")
+        opened = faulty.calls["open"]
+        faulty.stall_in.clear()
+        faulty.released.set()
+        read = await asyncio.gather(*readers)
+
+    assert opened == TRANSFERS_AT_ONCE
+    assert read == [b"content"] * (TRANSFERS_AT_ONCE + 8)
+
+
 async def test_closing_ends_everything_and_leaves_no_socket(faulty: FaultySftp) -> None:
     before = len(os.listdir("/proc/self/fd"))
     async with ssh_connections() as connections:
@@ -188,3 +211,17 @@ async def test_failed_dials_leave_no_socket(faulty: FaultySftp, connections: Ssh
         await asyncio.gather(_look(connections, faulty.server(**change)), return_exceptions=True)
 
     await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+async def test_a_server_may_send_so_much_ahead_that_a_long_line_stays_full(
+    faulty: FaultySftp, connections: SshConnections, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "asyncssh")
+    asyncssh.set_debug_level(2)
+    try:
+        await _look(connections, faulty.server())
+    finally:
+        asyncssh.set_debug_level(1)
+
+    windows = [int(found[1]) for found in re.finditer(r"Initial send window (\d+)", caplog.text)]
+    assert max(windows) >= 2 * IN_FLIGHT * BLOCK

@@ -1,6 +1,7 @@
 """Calls whose bodies are assets, one way or the other: one real store, one real server, no run."""
 
 import asyncio
+import contextlib
 import gzip
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from activities.http import HttpActivities
+from activities.keeping import keep_answer
 from activities.parking import CallFailed
 from activities.streams import Draft
 from auth.credential import Credential
@@ -18,11 +20,12 @@ from definitions.operation import Delivery, HttpOperation
 from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult, Failure, Verdict
 from net.client import GuardedClient
+from net.errors import NetError
 from storage.assets import AssetStore
 from storage.errors import AssetStoreUnavailable
 from storage.waiters import Waiter
 from tests.fixtures.assets import CONTENT, blobs, drafts, pieces, whole
-from tests.fixtures.http import Answer, FaultServer, Headers, Received, Wire
+from tests.fixtures.http import Answer, FaultServer, Headers, Received, Wire, request_to
 from tests.fixtures.waiting import until
 
 CSV: Headers = [("Content-Type", "text/csv"), ("Content-Disposition", 'attachment; filename="orders.csv"')]
@@ -200,6 +203,32 @@ async def test_an_answer_that_is_cut_is_no_asset_and_leaves_nothing(
 
     assert failure.verdict is verdict
     assert (blobs(asset_folder), drafts(asset_folder)) == ([], [])
+
+
+@pytest.mark.parametrize("cut", [0, 1], ids=["whole", "cut"])
+async def test_a_draft_that_an_attempt_left_is_written_over_and_none_is_left(
+    http_client: GuardedClient, http_server: FaultServer, disk_store: AssetStore, asset_folder: Path, cut: int
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(CONTENT)
+    http_server.script("/file", head + CONTENT[: len(CONTENT) - cut])
+    async with disk_store.draft("run/1") as killed:
+        await killed.append(b"what an earlier attempt got")
+    call = Call(
+        operation=HttpOperation(path="/file"),
+        credential=CredentialRef(adapter="told", profile="dev"),
+        delivery=Delivery.SAFE,
+        idempotency_key="k",
+    )
+
+    with contextlib.ExitStack() as expected:
+        if cut:
+            expected.enter_context(pytest.raises(NetError))
+        async with http_client.stream(request_to(http_server, "/file")) as answer:
+            asset = await keep_answer(disk_store, answer, call, key="run/1", holder="run")
+            assert await whole(disk_store.read(asset)) == CONTENT
+
+    assert len(blobs(asset_folder)) == 1 - cut
+    assert drafts(asset_folder) == []
 
 
 async def test_an_asset_whose_end_nobody_announced_says_that_it_may_have_been_cut(

@@ -35,6 +35,7 @@ def outward() -> list[str]:
         ({"temporal_address": "[fd00::5]:7233"}, "[fd00::5]:7233"),
         ({"database_url": "postgresql+asyncpg://me:secret@10.1.2.4/tieline"}, "10.1.2.4:5432"),
         ({"database_url": "postgresql+asyncpg://me@10.1.2.4:6432/tieline"}, "10.1.2.4:6432"),
+        ({"assets_url": "s3://files", "assets_endpoint": "https://10.1.2.7"}, "10.1.2.7:443"),
         ({"health_address": "10.1.2.5:8080"}, "10.1.2.5:8080"),
         ({"metrics_address": "10.1.2.5:9090"}, "10.1.2.5:9090"),
     ],

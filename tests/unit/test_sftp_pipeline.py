@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from net.sftp_errors import SftpError
@@ -66,6 +66,7 @@ async def _read(reads: Reads, start: int = 0, end: int | None = None, *, block: 
     return b"".join([data async for data in read_ahead(reads.fetch, start, end, block=block, depth=16)])
 
 
+@settings(max_examples=60)
 @given(
     turns=st.lists(st.integers(0, 30), min_size=1, max_size=7),
     longest=st.integers(1, 150),
@@ -136,6 +137,7 @@ def test_an_answer_longer_than_the_question_is_refused() -> None:
     assert refused.value.code == "protocol_error"
 
 
+@settings(max_examples=60)
 @given(
     turns=st.lists(st.integers(0, 30), min_size=1, max_size=7),
     chunk=st.integers(1, 400),

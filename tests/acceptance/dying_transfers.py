@@ -1,0 +1,119 @@
+"""A real worker that stops dead at many points of transfers at once: it ends by SIGKILL when all of them are reached.
+
+Each run stands still at its point, which the folder of its file names. No heartbeats are sent but those that must be
+durable, so that the next worker knows no more than after a death at that very instant.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import activities.sftp_download
+from activities.sftp_beats import Beats
+from net.sftp import SftpSession
+from runtime.assembly import connect, open_stores, open_worker
+from runtime.settings import load_settings
+from tests.fixtures.tieline import Installation
+
+READY_SECONDS = 60
+
+POINTS: dict[str, tuple[Any, str, bool, int]] = {
+    "before-first-byte": (SftpSession, "write", False, 1),
+    "mid-transfer": (SftpSession, "_write_block", True, 28),
+    "before-size-check": (SftpSession, "stat", False, 1),
+    "before-rename": (SftpSession, "rename", False, 1),
+    "after-rename": (SftpSession, "rename", True, 1),
+    "after-checksum": (SftpSession, "rename", False, 2),
+    "before-marker": (SftpSession, "write", False, 2),
+    "after-commit": (activities.sftp_download, "_fetch", True, 1),
+    "before-delete": (SftpSession, "remove", False, 1),
+    "after-delete": (SftpSession, "remove", True, 1),
+    "after-move": (SftpSession, "rename", True, 1),
+}
+"""Where, and at the so many-th call for a file of that folder; True: after what the method does."""
+MID_DOWNLOAD = "mid-download"
+PIECES = 10
+
+_reached: set[str] = set()
+
+
+@contextlib.asynccontextmanager
+async def dying_worker(installation: Installation) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Such a worker, ready to work."""
+    command = (sys.executable, "-m", "tests.acceptance.dying_transfers")
+    environment = os.environ | installation.environment()
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"ready\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def reach(point: str) -> None:
+    """Go no further; the last one to come here ends the process."""
+    _reached.add(point)
+    if _reached == {*POINTS, MID_DOWNLOAD}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.Event().wait()
+
+
+def stopping(method: Callable[..., Any], point: str, *, after: bool, number: int) -> Callable[..., Any]:
+    """The same method, which ends at the point."""
+    calls = 0
+
+    async def method_or_stop(*arguments: Any, **more: Any) -> Any:
+        nonlocal calls
+        about = any(f"{point}/" in (each if isinstance(each, str) else repr(each)) for each in arguments)
+        calls += about
+        here = about and calls == number
+        if here and not after:
+            await reach(point)
+        result = await method(*arguments, **more)
+        if here and after:
+            await reach(point)
+        return result
+
+    return method_or_stop
+
+
+_read = SftpSession.read
+
+
+async def _reading(self: SftpSession, path: str, *arguments: Any, **more: Any) -> AsyncIterator[bytes]:
+    pieces = 0
+    async for piece in _read(self, path, *arguments, **more):
+        yield piece
+        pieces += 1
+        if MID_DOWNLOAD in path and pieces == PIECES:
+            await reach(MID_DOWNLOAD)
+
+
+@contextlib.contextmanager
+def _silent(self: Beats, interval: float) -> Any:
+    yield
+
+
+async def main() -> None:
+    for point, (owner, name, after, number) in POINTS.items():
+        setattr(owner, name, stopping(getattr(owner, name), point, after=after, number=number))
+    SftpSession.read = _reading  # type: ignore[method-assign, assignment]
+    Beats.running = _silent  # type: ignore[method-assign]
+    settings = load_settings()
+    assert settings.temporal_address is not None
+    async with open_stores(settings) as stores:
+        client = await connect(stores, settings.temporal_address)
+        async with open_worker(stores, client):
+            print("ready", flush=True)
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -31,7 +31,7 @@ def login(warehouse: Warehouse, public_key: str, **secrets: str) -> SftpServer:
         username=WAREHOUSE_USER,
         policy="pinned",
         trusted=(public_key,),
-        **secrets,  # type: ignore[arg-type]
+        **secrets,
     )
 
 

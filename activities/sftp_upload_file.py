@@ -269,8 +269,7 @@ class FileUpload:
     async def _publish_checksum(self, sha256: str | None) -> None:
         if sha256 is None:
             raise Refused("not_readable_back", f"{self._plan.target.shown}: its checksum cannot be known")
-        key = self._task.key(self._plan.index)
-        await publish_checksum(self._session, sha256, self._plan.target, key, self._task.notes)
+        await publish_checksum(self._task, sha256, self._plan.target, self._plan.index)
 
     async def _finish(self, result: Transferred) -> Transferred:
         if self._plan.marker is not None:

@@ -190,6 +190,16 @@ async def test_what_cannot_be_fetched_is_refused_for_good_and_its_source_stays(
     assert attempts.names() == ["a.txt"]
 
 
+async def test_what_could_not_be_moved_afterwards_is_not_fetched(attempts: Attempts) -> None:
+    put(attempts, "a.txt", b"content")
+    attempts.path("out").symlink_to("/tmp")
+
+    failure = await attempts.fails("download", paths=["a.txt"], after="move", move_to="out/")
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
+    assert attempts.progress.fetched == {}
+
+
 async def test_a_link_out_of_the_root_is_not_fetched(attempts: Attempts) -> None:
     attempts.path("passwd").symlink_to("/etc/passwd")
 

@@ -280,6 +280,14 @@ async def test_without_rename_a_file_goes_on_under_its_final_name(attempts: Atte
     assert "seen under its final name before it was whole" in result.notes[0]
 
 
+async def test_without_rename_a_checksum_stands_beside_the_file_all_the_same(attempts: Attempts) -> None:
+    attempts.modes = {"rename": False}
+
+    await attempts.do("upload", cut=Cut("rename"), **upload_of(await attempts.keep(b"content"), checksum_file=True))
+
+    assert attempts.names() == ["file.bin", "file.bin.sha256"]
+
+
 async def test_without_rename_a_foreign_file_is_neither_replaced_nor_removed(attempts: Attempts) -> None:
     attempts.modes = {"rename": False}
     attempts.path("file.bin").write_bytes(b"theirs")

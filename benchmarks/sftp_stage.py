@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ class Line:
     adapter: str
     session: SftpSession
     openssh: OpenSsh
+    new_openssh: Callable[[], AbstractAsyncContextManager[OpenSsh]]
 
 
 async def pieces(path: Path) -> AsyncIterator[bytes]:
@@ -109,8 +111,10 @@ async def pieces(path: Path) -> AsyncIterator[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def open_installation(stage: Stage, sshd: Sshd, lines: Mapping[str, int]) -> AsyncIterator[Installation]:
-    """With an adapter for each line, named so, that leads to this port. Files are in memory, databases on the disk."""
+async def open_installation(
+    stage: Stage, sshd: Sshd, lines: Mapping[str, int], http: Mapping[str, int]
+) -> AsyncIterator[Installation]:
+    """With an adapter of each name that leads to this port. Files are in memory, databases on the disk."""
     with tempfile.TemporaryDirectory(prefix="tieline-benchmarks-", dir=_roomy(stage.folder)) as name:
         root = Path(name)
         settings = stage.stores.settings.model_copy(
@@ -119,13 +123,16 @@ async def open_installation(stage: Stage, sshd: Sshd, lines: Mapping[str, int]) 
                 "database_url": f"sqlite+aiosqlite:///{stage.folder}/files.db",
                 "key_file": stage.folder / "files-keys.json",
                 "task_queue": "tieline-bench-files",
-                "egress_allow": [f"{HOST}:{port}" for port in lines.values()],
+                "egress_allow": [f"{HOST}:{port}" for port in (*lines.values(), *http.values())],
             }
         )
         async with open_stores(settings) as stores:
             for adapter, port in lines.items():
                 await _connect_account(stores, sshd, adapter, port, root)
-            adapters = {adapter: adapter for adapter in lines}
+            for adapter, port in http.items():
+                await _apply(stores, _integration(adapter, f"http://{HOST}:{port}", {"type": "none"}))
+                await stores.accounts.create(adapter, adapter, {}, {})
+            adapters = {adapter: adapter for adapter in (*lines, *http)}
             await _apply(stores, {"kind": "profile", "name": PROFILE, "adapters": adapters})
             client = await connect(stores, stage.temporal)
             yield Installation(stores, client, Runs(client, settings.task_queue), root)
@@ -137,20 +144,18 @@ async def open_line(
 ) -> AsyncIterator[Line]:
     """By this port, which may be that of a longer line."""
     async with connections.session(sshd.server(port=port)) as session, openssh(sshd, port) as client:
-        yield Line(installation, adapter, session, client)
+        yield Line(installation, adapter, session, client, lambda: openssh(sshd, port))
 
 
 async def _connect_account(stores: Stores, sshd: Sshd, adapter: str, port: int, root: Path) -> None:
-    integration = {
-        "kind": "integration",
-        "key": adapter,
-        "name": adapter,
-        "base_url": f"sftp://{HOST}:{port}{root}",
-        "auth": {"type": "sftp", "host_key": "pinned"},
-    }
-    await _apply(stores, integration)
+    auth = {"type": "sftp", "host_key": "pinned"}
+    await _apply(stores, _integration(adapter, f"sftp://{HOST}:{port}{root}", auth))
     secrets = {"username": sshd.username, "private_key": sshd.text("user")}
     await stores.accounts.create(adapter, adapter, {}, secrets, host_keys=[sshd.public_key()])
+
+
+def _integration(key: str, base_url: str, auth: Mapping[str, str]) -> Mapping[str, Any]:
+    return {"kind": "integration", "key": key, "name": key, "base_url": base_url, "auth": auth}
 
 
 async def _apply(stores: Stores, document: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from definitions.asset import Asset
 from storage.assets import rows
 from storage.assets.blobs import Blobs, LocalBlobs, is_digest
@@ -14,6 +16,7 @@ from storage.assets.draft import Draft, Staging
 from storage.assets.garbage import Ask, Collected, Collector
 from storage.assets.rows import StoredAsset
 from storage.assets.threads import in_thread
+from storage.assets.together import Together
 from storage.database import Database
 from storage.errors import AssetDamaged, AssetMissing, AssetTooLarge
 
@@ -31,6 +34,7 @@ class AssetStore:
         self, database: Database, folder: Path, blobs: Blobs | None = None, *, retention: timedelta = RETENTION
     ) -> None:
         self._database = database
+        self._together = Together(database)
         self._blobs = blobs or LocalBlobs(folder)
         self._staging = Staging(folder / STAGING)
         self._retention = retention.total_seconds()
@@ -169,6 +173,14 @@ class AssetStore:
         async with self._database.write() as connection:
             await rows.release(connection, sha256, holder)
 
+    async def check(self) -> None:
+        """Look whether drafts can be written, and blobs be read. Raises AssetStoreUnavailable."""
+        async with self.draft() as draft:
+            await draft.append(b"x")
+        async with contextlib.aclosing(self._blobs.every()) as blobs:
+            async for _ in blobs:
+                break
+
     async def collect(self, ask: Ask, *, delete: bool) -> Collected:
         """Find what nothing needs any more; `delete` it. `ask` tells what became of runs."""
         return await Collector(self._database, self._blobs, self._staging, ask).collect(delete=delete)
@@ -183,11 +195,13 @@ class AssetStore:
         self, file: Path, asset: Asset, holder: str, seconds: float | None, *, payload: bool = False
     ) -> None:
         """The reference first: from then on nobody collects it, so no transaction is open while bytes travel."""
-        async with self._database.write() as connection:
+
+        async def announce(connection: AsyncConnection) -> None:
             await rows.announce(connection, asset, holder, seconds, payload=payload)
+
+        await self._together.write(asset.sha256, announce)
         await self._blobs.place(file, asset.sha256, asset.size)
-        async with self._database.write() as connection:
-            await rows.confirm(connection, asset.sha256)
+        await self._together.write(asset.sha256, lambda connection: rows.confirm(connection, asset.sha256))
 
     def _damaged(self, sha256: str, how: str) -> AssetDamaged:
         return AssetDamaged(

@@ -6,6 +6,7 @@ return `from None`: Temporal stores causes too.
 
 from datetime import timedelta
 
+from pydantic import JsonValue
 from temporalio.exceptions import ApplicationError
 
 from activities.judge import Judgement
@@ -223,11 +224,15 @@ def _cut_short(call: AnyCall, again: str | None, message: str, account: str | No
     )
 
 
-def application_error(failure: Failure) -> ApplicationError:
-    """The one translation to Temporal; `next_retry_delay` carries a Retry-After past the policy's own intervals."""
+def application_error(failure: Failure, progress: JsonValue = None) -> ApplicationError:
+    """The one translation to Temporal; `next_retry_delay` carries a Retry-After past the policy's own intervals.
+
+    `progress`: for whoever goes on when the run has waited. Between attempts of one activity heartbeats carry it.
+    """
     return ApplicationError(
         failure.message,
         failure.model_dump(mode="json"),
+        *([] if progress is None else [progress]),
         type=FAILURE_TYPES[failure.verdict],
         non_retryable=failure.verdict is not Verdict.AGAIN,
         next_retry_delay=None if failure.retry_after is None else timedelta(seconds=max(failure.retry_after, 0.001)),

@@ -91,7 +91,9 @@ class SftpActivities:
     async def operate(self, call: SftpCall) -> SftpResult:
         """Do what is left to do; a `Failure` in the error's details says what that means for the run."""
         attempt = activity.info().attempt
-        beats = Beats(read_progress(activity.info().heartbeat_details), self._record)
+        # Of the attempt before; the first one of an activity begins with what the run knows.
+        told = activity.info().heartbeat_details or ([call.progress] if call.progress else [])
+        beats = Beats(read_progress(told), self._record)
         try:
             with beats.running(BEAT_EVERY):
                 return await make_or_park(self._parking, call, lambda: self.make(call, attempt, beats))
@@ -101,7 +103,7 @@ class SftpActivities:
             activity.logger.exception("an error that nobody foresaw")
             failure = unforeseen(call, error)
         tell(call, failure)
-        raise application_error(failure)
+        raise application_error(failure, None if failure.verdict is Verdict.AGAIN else beats.details())
 
     async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
         """The same outside of an activity.
@@ -206,7 +208,7 @@ class SftpActivities:
                 await self._clean_up(server, unfinished)
             raise
         await self._after(failure, credential, server, beats, unfinished)
-        raise CallFailed(failure)
+        raise CallFailed(_with_done(failure, beats))
 
     async def _after(
         self,
@@ -236,6 +238,14 @@ class SftpActivities:
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
                 for path in [path for paths in unfinished.values() for path in paths]:
                     await remove_quietly(session, path)
+
+
+def _with_done(failure: Failure, beats: Beats) -> Failure:
+    """Whoever reads why one file failed wants to know of the others."""
+    done = len(beats.progress.done) + len(beats.progress.fetched)
+    if not done:
+        return failure
+    return failure.model_copy(update={"message": f"{failure.message}; {done} other files were done"})
 
 
 def _was_cancelled_by_somebody() -> bool:

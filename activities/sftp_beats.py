@@ -55,7 +55,7 @@ class Beats:
 
         def beat() -> None:
             nonlocal handle
-            activity.heartbeat(self._details())
+            activity.heartbeat(self.details())
             handle = loop.call_later(interval, beat)
 
         try:
@@ -71,8 +71,9 @@ class Beats:
             if self._recorded >= mine:
                 return
             upto = self._wanted
-            await self._record(self._details())
+            await self._record(self.details())
             self._recorded = upto
 
-    def _details(self) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
+        """What the next attempt begins with."""
         return self.progress.told().model_dump(mode="json", exclude_defaults=True)

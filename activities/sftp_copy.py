@@ -1,5 +1,7 @@
 """Copy a file on its server: by the server itself where it offers that, else through here; whole when it is seen."""
 
+from contextlib import aclosing
+
 from activities.progress import FileProgress, Phase
 from activities.sftp_download import seen_of
 from activities.sftp_judge import Refused
@@ -48,6 +50,7 @@ async def _step(task: Task, operation: SftpCopy, found: RemoteFile, part: Place,
     if step is Step.REFUSE and not (part == target and before is not None):
         raise Refused("already_exists", f"{target.shown} is there already")
     if step is Step.ASK:
+        del task.progress.files[0]  # who decides to copy it again has looked
         raise Refused("outcome_unknown", f"{target.shown} and its unfinished file are both gone")
     # What an earlier attempt was about to rename, and is not there any more, has the name now.
     return Step.DONE if step is Step.COMPARE_AS_OURS else step
@@ -64,7 +67,8 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
     elif await task.session.lstat(part.path) is not None:
         await task.session.remove(part.path)
     if not await task.session.copy(source.path, part.path):
-        await task.session.write(part.path, task.session.read(source.path))
+        async with aclosing(task.session.read(source.path)) as chunks:
+            await task.session.write(part.path, chunks)
         task.notes.add("the server copies nothing itself: the content went through here")
     await _check(task, source, found, part)
     task.progress.files[0] = FileProgress(phase=Phase.PUBLISHING, size=found.size)

@@ -2,10 +2,12 @@
 
 import hashlib
 import mimetypes
+from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from activities.progress import Fetched, Seen
+from activities.sftp_entries import Entries
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, checked_name
 from activities.sftp_resume import TAIL
@@ -56,8 +58,8 @@ async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
 
 async def _matching(task: Task, operation: SftpDownload, pattern: Place) -> list[Place]:
     """Files only, and none that is hidden unless the pattern says so: they may be unfinished."""
-    folder, found = pattern.path.rpartition("/")[0] or "/", []
-    async for file in task.session.list(folder):
+    folder, found = Place(pattern.shown.rpartition("/")[0] or ".", pattern.path.rpartition("/")[0] or "/"), []
+    async for file in Entries(task.session, folder).of(folder):
         if not fnmatchcase(file.name, pattern.name) or file.kind != "file":
             continue
         if file.name.startswith(".") and not pattern.name.startswith("."):
@@ -115,9 +117,10 @@ async def _fetch_and_settle(task: Task, operation: SftpDownload, file: Wanted) -
 async def _fetch(task: Task, operation: SftpDownload, file: Wanted) -> tuple[Asset, int]:
     async with task.assets.draft(_draft_key(task, file)) as draft:
         start = await _go_on_at(task, draft, file)
-        async for chunk in task.session.read(file.path, start):
-            _check_size(operation, file.place, draft.size + len(chunk))
-            await draft.append(chunk)
+        async with aclosing(task.session.read(file.path, start)) as chunks:
+            async for chunk in chunks:
+                _check_size(operation, file.place, draft.size + len(chunk))
+                await draft.append(chunk)
         await _check_whole(task, operation, draft, file)
         name = file.place.name
         media_type = operation.media_type or mimetypes.guess_type(name)[0] or UNKNOWN_TYPE

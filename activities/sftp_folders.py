@@ -4,8 +4,9 @@ from collections.abc import Coroutine
 
 from activities.progress import Seen
 from activities.sftp_download import seen_of
+from activities.sftp_entries import MAX_DEPTH, Entries
 from activities.sftp_judge import Refused
-from activities.sftp_list import MAX_DEPTH, MAX_SEEN, entry_of
+from activities.sftp_list import entry_of
 from activities.sftp_places import Place
 from activities.sftp_publish import publish
 from activities.sftp_task import Outcome, Task
@@ -74,6 +75,7 @@ async def _moved_before(task: Task, source: Place, target: Place) -> None:
         raise Refused("not_found", f"there is no {source.shown}")
     found = await task.session.lstat(target.path)
     if found is None or not _alike(before, found):
+        task.progress.source = None  # who decides to move it again has looked
         raise Refused("outcome_unknown", f"{source.shown} is gone, and {target.shown} is not what it was")
 
 
@@ -107,15 +109,11 @@ async def delete(task: Task, operation: SftpDelete) -> Outcome:
 
 async def _delete_folder(task: Task, top: Place) -> None:
     """From below; links are deleted themselves, and what they lead to is left alone."""
-    folders, level, seen = [top], [top], 0
+    entries, folders, level = Entries(task.session, top), [top], [top]
     for _ in range(MAX_DEPTH + 1):
         below: list[Place] = []
         for folder in level:
-            files = [file async for file in task.session.list(folder.path)]
-            seen += len(files)
-            if seen > MAX_SEEN:
-                raise Refused("too_many_entries", f"{top.shown} holds more than {MAX_SEEN} entries")
-            for file in files:
+            for file in [file async for file in entries.of(folder)]:
                 if file.refused is not None:
                     raise Refused("bad_name", f"{folder.shown} holds a name that {file.refused}: {file.name!r}")
                 if file.kind == "folder":

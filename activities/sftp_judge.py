@@ -63,7 +63,8 @@ _TABLE: dict[str, Judged] = {
     "no_trust": Judged(
         Verdict.FINAL,
         Actor.OPERATOR,
-        "say which host keys are the server's: tieline accounts trust-host-key ACCOUNT KEY",
+        "say which host keys are the server's: tieline accounts trust-host-key ACCOUNT KEY; where the integration says "
+        "host_key: insecure, give it another policy",
     ),
     "not_found": Judged(Verdict.FINAL, Actor.USER, "look what there is: sftp.list"),
     "permission_denied": Judged(

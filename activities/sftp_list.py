@@ -3,19 +3,17 @@
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from activities.sftp_entries import MAX_DEPTH, Entries
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place
 from activities.sftp_task import Outcome, Task
 from definitions.sftp import Entry, SftpList
 from net.sftp_server import RemoteFile
-
-MAX_SEEN = 200_000
-"""Entries that one listing looks at, whatever it shows."""
-MAX_DEPTH = 64
 
 SortKey = tuple[float, str]
 
@@ -66,23 +64,21 @@ def entry_of(place: Place, file: RemoteFile) -> Entry:
 
 async def _walk(task: Task, operation: SftpList, top: Place) -> AsyncIterator[tuple[Place, RemoteFile]]:
     """Links are told of and never followed: they may lead anywhere, and in circles."""
-    seen, folders = 0, [(top, 1)]
+    entries, folders = Entries(task.session, top), [(top, 1)]
     while folders:
         folder, depth = folders.pop()
-        async for file in task.session.list(folder.path):
-            seen += 1
-            if seen > MAX_SEEN:
-                raise Refused("too_many_entries", f"{top.shown} holds more than {MAX_SEEN} entries")
-            if file.refused is not None:
-                task.notes.add(f"left out, as the name {file.refused}: {file.name!r}")
-                continue
-            place = folder.below(file.name)
-            yield place, file
-            if operation.recursive and file.kind == "folder":
-                if depth >= MAX_DEPTH:
-                    task.notes.add(f"folders more than {MAX_DEPTH} levels down were not looked into")
+        async with aclosing(entries.of(folder)) as found:
+            async for file in found:
+                if file.refused is not None:
+                    task.notes.add(f"left out, as the name {file.refused}: {file.name!r}")
                     continue
-                folders.append((place, depth + 1))
+                place = folder.below(file.name)
+                yield place, file
+                if operation.recursive and file.kind == "folder":
+                    folders.append((place, depth + 1))
+        if folders and folders[-1][1] > MAX_DEPTH:
+            folders = [each for each in folders if each[1] <= MAX_DEPTH]
+            task.notes.add(f"folders more than {MAX_DEPTH} levels down were not looked into")
 
 
 def _wanted(task: Task, operation: SftpList, file: RemoteFile) -> bool:

@@ -60,6 +60,7 @@ class Places:
         self._values = values
         self._resolved_root: str | None = None
         self._folders: dict[str, str] = {}
+        self._made: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def root(self) -> Place:
@@ -98,8 +99,10 @@ class Places:
 
     async def make_folder_of(self, place: Place, permissions: int | None = None) -> None:
         """Make the folder that a place is in, with all that are missing above it. Raises SftpError."""
-        root = (await self.root()).path
-        await self._make(root, posixpath.dirname(place.path), permissions)
+        root, folder = (await self.root()).path, posixpath.dirname(place.path)
+        if folder not in self._made:
+            await self._make(root, folder, permissions)
+            self._made.add(folder)
 
     async def _make(self, root: str, folder: str, permissions: int | None) -> None:
         missing: list[str] = []

@@ -1,7 +1,7 @@
 """What one attempt of an SFTP operation works with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,11 +29,11 @@ CLEAN_UP_WITHIN = 10.0
 
 
 class Session(Looking, Protocol):
-    """A login at a server: `net.sftp.SftpSession`. All of it raises SftpError."""
+    """A login at a server: `net.sftp.SftpSession`. All of it raises SftpError; generators are closed by their users."""
 
     username: str
 
-    def list(self, path: str) -> AsyncIterator[RemoteFile]: ...
+    def list(self, path: str) -> AsyncGenerator[RemoteFile, None]: ...
 
     async def rmdir(self, path: str) -> None: ...
 
@@ -43,7 +43,7 @@ class Session(Looking, Protocol):
 
     async def copy(self, source: str, target: str) -> bool: ...
 
-    def read(self, path: str, start: int = 0, *, length: int | None = None) -> AsyncIterator[bytes]: ...
+    def read(self, path: str, start: int = 0, *, length: int | None = None) -> AsyncGenerator[bytes, None]: ...
 
     async def read_range(self, path: str, start: int, length: int) -> bytes: ...
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from activities.progress import Phase, Progress
 from activities.sftp_judge import Refused
+from activities.sftp_looks import Looks
 from activities.sftp_places import Place
 from activities.sftp_publish import part_of
 from activities.sftp_sources import UploadSource, source_of
@@ -25,13 +26,16 @@ async def upload(task: Task, operation: SftpUpload) -> Outcome:
     if not task.modes.rename:
         task.notes.add(IN_PLACE)
 
+    left = [plan for plan in plans if plan.index not in task.progress.done]
+    looks = Looks(task.session)
+    await looks.prepare(path for plan in left for path in {plan.part.path, plan.target.path})
+
     async def one(plan: Plan) -> None:
-        result = await FileUpload(task, operation, plan).run()
+        result = await FileUpload(task, operation, plan, looks).run()
         task.leftovers.pop(plan.index, None)
         usual = result == _usual(operation, plan.source, plan.target)
         task.progress.end(plan.index, None if usual else result)
 
-    left = [plan for plan in plans if plan.index not in task.progress.done]
     await in_turn(((plan, _is_small(plan.source)) for plan in left), one)
     files = tuple(_ended(task.progress, operation, plan) for plan in plans)
     if 0 < (skipped := sum(each.skipped for each in files)) < len(files):

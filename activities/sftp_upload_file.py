@@ -8,6 +8,7 @@ from typing import Literal
 
 from activities.progress import FileProgress, Phase
 from activities.sftp_judge import Refused
+from activities.sftp_looks import Looks
 from activities.sftp_places import Place
 from activities.sftp_publish import (
     checksum_part,
@@ -56,9 +57,10 @@ class Written:
 class FileUpload:
     """Does what is left to do about one file."""
 
-    def __init__(self, task: Task, operation: SftpUpload, plan: Plan) -> None:
+    def __init__(self, task: Task, operation: SftpUpload, plan: Plan, looks: Looks) -> None:
         self._task = task
         self._session = task.session
+        self._looks = looks
         self._operation = operation
         self._plan = plan
 
@@ -81,6 +83,7 @@ class FileUpload:
         if step is Step.ASK and before is not None and not self._task.modes.stat_after_upload:
             return await self._rename_unseen(before)
         if step is Step.ASK:
+            del self._task.progress.files[plan.index]  # who decides to send it again has looked
             raise Refused("outcome_unknown", f"{plan.target.shown} and its unfinished file are both gone")
         if step is Step.REFUSE:
             raise Refused("already_exists", f"{plan.target.shown} is there already")
@@ -276,7 +279,8 @@ class FileUpload:
     async def _look(self, place: Place) -> RemoteFile | None:
         """Where the server refuses to tell it is taken for missing: the rename itself replaces nothing unasked."""
         try:
-            found = await self._session.lstat(place.path)
+            looks = self._looks if self._before is None else self._session
+            found = await looks.lstat(place.path)
         except SftpError as error:
             if self._task.modes.stat_after_upload or error.code not in UNREADABLE:
                 raise

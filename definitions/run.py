@@ -50,6 +50,9 @@ class SftpCall(BaseCall):
 
     operation: SftpOperation
     delivery: Delivery = Delivery.SAFE
+    progress: dict[str, JsonValue] | None = Field(
+        default=None, description="What was done before the run waited for somebody; set by the run"
+    )
 
     @property
     def summary(self) -> str:

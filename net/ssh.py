@@ -61,6 +61,7 @@ _NOTHING_AMBIENT: dict[str, Any] = {
 """`client_keys` stays None, which also keeps the agent out: the account's key is handed over when the server asks."""
 _OFFERED = (KEY_ALGORITHMS[:1], KEY_ALGORITHMS[1:4], KEY_ALGORITHMS[4:6])
 """Families of host keys that a server has one of each of."""
+_DURING = "during the login"
 _NO_SFTP = {asyncssh.OPEN_REQUEST_SESSION_FAILED, asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED}
 _TOO_MANY = "too many authentication failures"
 
@@ -263,13 +264,13 @@ def _login_error(server: SftpServer, trust: Trust, login: Login, error: Exceptio
     if isinstance(error, ValueError):
         text = f"{server.place}: the user name {printable(server.username)} cannot be used for a login"
         return SftpError("auth_refused", text)
-    return SftpError("connect_failed", _closed(server, error, "during" if login.began else "before"))
+    return SftpError("connect_failed", _closed(server, error, _DURING if login.began else "before the login"))
 
 
 def _closed(server: SftpServer, error: Exception, when: str) -> str:
-    when = when if " " in when else f"{when} the login"
     reason = excerpt(str(error))
-    return f"{server.place} ended the connection {when}" + (f": {reason}" if reason else "")
+    hint = "" if when == _DURING else "; is it an SSH server, and not too busy?"
+    return f"{server.place} ended the connection {when}" + (f": {reason}" if reason else "") + hint
 
 
 def _start_error(server: SftpServer, error: Exception, *, closed: bool) -> SftpError:

@@ -11,6 +11,7 @@ from auth.keys import KeyringError
 from definitions.run import RunState
 from runtime.assembly import TemporalUnreachable, connect
 from runtime.doctor_accounts import account_findings, parked_findings
+from runtime.doctor_assets import asset_findings
 from runtime.doctor_refresh import sweep_finding, token_findings
 from runtime.findings import Finding, State
 from runtime.notifiers import destinations
@@ -34,6 +35,7 @@ async def examine(settings: Settings) -> list[Finding]:
         async with open_stores(settings) as stores:
             findings.append(Finding("database", State.OK, f"reachable and migrated ({stores.database.dialect})"))
             findings += [finding async for finding in _within(stores)]
+            findings += await asset_findings(stores)
             findings += await token_findings(stores.database)
             findings += [finding async for finding in _temporal(stores)]
     except SettingsError as error:

@@ -1,5 +1,7 @@
 """What the end of an attempt says about its call: to the run that goes on from there, and to whoever reads it later."""
 
+from typing import Any
+
 from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
 from definitions.operation import Delivery
@@ -44,6 +46,15 @@ def told_by(cause: BaseException | None) -> Failure | None:
     if isinstance(cause, ApplicationError) and cause.details:
         return Failure.model_validate(cause.details[0])
     return None
+
+
+def progress_of(cause: BaseException | None) -> Any:
+    """What the last attempt had done, for the next activity; None where nothing was told."""
+    told = cause.last_heartbeat_details if isinstance(cause, TimeoutError) else ()
+    inner = _innermost(cause)
+    if isinstance(inner, ApplicationError):
+        told = inner.details[1:] or told
+    return told[0] if told else None
 
 
 def attempt_text(cause: BaseException | None) -> str:

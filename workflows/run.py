@@ -14,6 +14,7 @@ one attempt, so that the decision to send again rests on what Temporal durably k
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -35,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
     )
 
 from workflows.attributes import ACCOUNT, STATE
-from workflows.endings import failure_of, too_late
+from workflows.endings import failure_of, progress_of, too_late
 from workflows.options import call_options, storing_options, wait_before
 
 
@@ -46,6 +47,8 @@ class RunWorkflow:
     def __init__(self) -> None:
         self._question: Failure | None = None
         self._decision: Decision | None = None
+        self._progress: Any = None
+        """What a transfer had done before the run waited."""
         self._woken: set[str] = set()
         """Tickets of waits that are over; one may come before the wait that it ends."""
 
@@ -110,10 +113,12 @@ class RunWorkflow:
         try:
             if isinstance(call, Call):
                 return RunResult(call=await workflow.execute_activity_method(HttpActivities.call, call, **options))
-            return RunResult(sftp=await workflow.execute_activity_method(SftpActivities.operate, call, **options))
+            going_on = call.model_copy(update={"progress": self._progress})
+            return RunResult(sftp=await workflow.execute_activity_method(SftpActivities.operate, going_on, **options))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+            self._progress = progress_of(error.cause) or self._progress
             return failure_of(error.cause, call)
 
     async def _wait(self, delay: timedelta, because: Failure) -> None:

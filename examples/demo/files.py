@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -40,6 +41,7 @@ class Files:
         await self.account()
         await self.killed_half_way()
         await self.there_and_back()
+        await self.from_an_api()
         await self.another_host_key()
 
     async def account(self) -> None:
@@ -103,6 +105,14 @@ class Files:
             self._narrator.expect("exit status 0", outcome.status, 0)
             self._narrator.expect("it is here", target.read_text(encoding="utf-8"), "part,count\nhinge,12\n")
             self._narrator.expect("and there it is done", self._names("outgoing"), ["done", "done/stock.csv"])
+
+    async def from_an_api(self) -> None:
+        """What an HTTP API answers is streamed to the SFTP server."""
+        with self._narrator.step("What the CRM answers goes to the partner as a file, without a copy in between"):
+            outcome = await self._tieline("sftp", "put", *PARTNER, "--from", "crm:leads", "incoming/leads.json")
+            self._narrator.expect("exit status 0", outcome.status, 0)
+            leads = json.loads((self._warehouse.folder / "incoming" / "leads.json").read_bytes())
+            self._narrator.expect("the leads are there", [each["name"] for each in leads["leads"]], ["Ada"])
 
     async def another_host_key(self) -> None:
         """The server presents a key that nobody has confirmed."""

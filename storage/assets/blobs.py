@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,7 +40,7 @@ class Blobs(Protocol):
     async def delete(self, sha256: str) -> None:
         """Twice is the same as once."""
 
-    def every(self) -> AsyncIterator[Blob]:
+    def every(self) -> AsyncGenerator[Blob]:
         """All that lie there, in no order."""
 
 
@@ -86,7 +86,7 @@ class LocalBlobs:
         with unavailable(f"asset {sha256[:12]}… in {self._folder} cannot be deleted"):
             await in_thread(self._path(sha256).unlink, missing_ok=True)
 
-    async def every(self) -> AsyncIterator[Blob]:
+    async def every(self) -> AsyncGenerator[Blob]:
         with unavailable(f"{self._folder} cannot be read"):
             for folder in await in_thread(_folders, self._folder):
                 for blob in await in_thread(_blobs_in, folder):
@@ -94,7 +94,7 @@ class LocalBlobs:
 
     def _place(self, file: Path, path: Path) -> None:
         if not path.parent.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             sync_folder(self._folder)
         os.replace(file, path)
         sync_folder(path.parent)
@@ -109,7 +109,7 @@ def missing(sha256: str, where: str) -> AssetMissing:
     """Its content is not where it should be."""
     return AssetMissing(
         f"the content of asset {sha256[:12]}… is not in {where}: every process of the installation needs the same "
-        "place (TIELINE_DATA_DIR, TIELINE_ASSETS_URL); if it was lost, restore it from a backup or put it again"
+        "place (TIELINE_DATA_DIR, TIELINE_ASSETS_URL); if it was collected or lost, put it again or restore a backup"
     )
 
 
@@ -121,6 +121,13 @@ def unavailable(what: str) -> Iterator[None]:
     except OSError as error:
         reason = "it is no folder" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
         raise AssetStoreUnavailable(f"{what}: {reason}; see to room and rights on that disk") from None
+
+
+def make_private(folder: Path) -> None:
+    """For its owner only, and so whatever is missing on the way there."""
+    if not folder.exists():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

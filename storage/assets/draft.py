@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from definitions.asset import Asset
-from storage.assets.blobs import unavailable
+from storage.assets.blobs import make_private, unavailable
 from storage.assets.threads import in_thread
 from storage.errors import AssetStoreUnavailable
 
@@ -149,7 +149,7 @@ class Staging:
     async def _opened(self, path: Path) -> int:
         deadline = time.monotonic() + WAIT_SECONDS
         with unavailable(f"no file can be made in {self._folder}"):
-            await in_thread(self._folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+            await in_thread(make_private, self._folder)
             while (descriptor := await in_thread(_try_open, path)) is None:
                 if time.monotonic() > deadline:
                     raise AssetStoreUnavailable(
@@ -190,12 +190,15 @@ def _try_open(path: Path) -> int | None:
                 descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             except FileNotFoundError:
                 continue
-        if not _lock(descriptor):
-            os.close(descriptor)
-            return None
-        if _is_at(path, descriptor):
-            return descriptor
-        os.close(descriptor)  # committed or deleted by whoever had the lock before
+        try:
+            if not _lock(descriptor):
+                return None
+            if _is_at(path, descriptor):
+                ours, descriptor = descriptor, -1
+                return ours
+        finally:  # else it was committed or deleted by whoever had the lock before
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:
@@ -222,7 +225,7 @@ def _abandoned(folder: Path, *, delete: bool) -> Iterator[Abandoned]:
     for path in sorted(folder.iterdir()) if folder.exists() else ():
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except FileNotFoundError:
+        except OSError:  # gone meanwhile, or no draft
             continue
         try:
             found = os.fstat(descriptor)

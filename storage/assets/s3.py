@@ -6,7 +6,7 @@ What the server or the library said is never shown as it came: only codes that a
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -102,7 +102,7 @@ class S3Blobs:
             async with asyncio.timeout(DELETE_SECONDS):
                 await obstore.delete_async(self._store, self._key(sha256))
 
-    async def every(self) -> AsyncIterator[Blob]:
+    async def every(self) -> AsyncGenerator[Blob]:
         import obstore
 
         with self._unavailable("cannot be listed"):

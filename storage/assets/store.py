@@ -173,6 +173,14 @@ class AssetStore:
         async with self._database.write() as connection:
             await rows.release(connection, sha256, holder)
 
+    async def check(self) -> None:
+        """Look whether drafts can be written, and blobs be read. Raises AssetStoreUnavailable."""
+        async with self.draft() as draft:
+            await draft.append(b"x")
+        async with contextlib.aclosing(self._blobs.every()) as blobs:
+            async for _ in blobs:
+                break
+
     async def collect(self, ask: Ask, *, delete: bool) -> Collected:
         """Find what nothing needs any more; `delete` it. `ask` tells what became of runs."""
         return await Collector(self._database, self._blobs, self._staging, ask).collect(delete=delete)

@@ -37,6 +37,10 @@ def content_of(file: Path) -> bytes:
     return file.read_bytes()
 
 
+def size_of(file: Path) -> int:
+    return file.stat().st_size
+
+
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -149,50 +153,39 @@ async def test_what_cannot_be_done_is_told(tieline: Tieline, arguments: tuple[st
 async def test_a_folder_that_cannot_be_used_is_told(tieline: Tieline, orders: Path) -> None:
     (tieline.folder / "assets").write_text("a file where the folder should be")
     ran = await tieline("assets", "put", str(orders))
+    assert "unreachable  assets" in (await tieline("doctor")).output
     assert ran.status == 3
     assert f"no file can be made in {tieline.folder}/assets/staging: it is no folder" in ran.errors
 
 
-async def test_a_large_file_crosses_in_constant_memory(tieline: Tieline, tmp_path: Path) -> None:
-    """96 MiB, whose size alone would show."""
-    large = tmp_path / "large"
-    with large.open("wb") as file:
-        file.truncate(96 * 1024 * 1024)
-
-    put = await peak(tieline, "put", str(large), "-o", "json")
-    digest = hashlib.sha256(bytes(96 * 1024 * 1024)).hexdigest()
-    got = await peak(tieline, "get", digest, str(tmp_path / "copy"))
-    small = await peak(tieline, "list")
-
-    assert (tmp_path / "copy").stat().st_size == 96 * 1024 * 1024
-    assert max(put, got) - small < 48 * 1024
-
-
-PEAK = """
+PEAKS = """
 import resource, sys
 from cli.app import run
-status = run(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
-sys.exit(status)
+
+folder, digest = sys.argv[1:]
+for command in (["list"], ["put", f"{folder}/large"], ["get", digest, f"{folder}/copy"]):
+    assert run(["assets", *command, "-o", "json"]) == 0
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
 """
+"""KiB that the process took at most, after each command."""
 
 
-async def peak(tieline: Tieline, *arguments: str) -> int:
-    """KiB that the command took at most."""
+async def test_a_large_file_crosses_in_constant_memory(tieline: Tieline, tmp_path: Path) -> None:
+    size = 48 * 1024 * 1024
+    written(tmp_path / "large", bytes(size))
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        PEAK,
-        "assets",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
+        *(sys.executable, "-c", PEAKS, str(tmp_path), hashlib.sha256(bytes(size)).hexdigest()),
+        stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env=tieline.environment_with({}),
         cwd=Path(__file__).parents[2],
     )
     _, errors = await process.communicate()
     assert process.returncode == 0, errors
-    return int(errors.split()[-1])
+
+    idle, putting, getting = map(int, errors.split())
+    assert size_of(tmp_path / "copy") == size
+    assert max(putting, getting) - idle < 24 * 1024
 
 
 async def test_a_bucket_takes_the_place_of_the_folder_by_settings_alone(
@@ -211,7 +204,12 @@ async def test_a_bucket_takes_the_place_of_the_folder_by_settings_alone(
     got = await with_bucket("assets", "get", DIGEST, str(orders.with_name("copy")))
     refused = await with_bucket("assets", "put", str(orders), assets_secret_access_key="planted-wrong")
 
+    doctor = json.loads((await with_bucket("doctor", "-o", "json")).output)
+    ill = json.loads((await with_bucket("doctor", "-o", "json", assets_secret_access_key="planted-wrong")).output)
+
     assert (put.status, got.status, refused.status) == (0, 0, 3)
+    assert [line["state"] for line in doctor if line["subject"] == "assets"] == ["ok"]
+    assert [line["state"] for line in ill if line["subject"] == "assets"] == ["unreachable"]
     assert content_of(orders.with_name("copy")) == CONTENT
     assert [blob.name for blob in s3_server.blobs(bucket)] == [DIGEST]
     assert blobs(tieline.folder / "assets") == []

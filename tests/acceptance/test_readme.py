@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from examples.externalsystems import Systems
+from examples.externalsystems.warehouse import serve_warehouse
 
 ROOT = Path(__file__).parents[2]
 TOUR = "## A tour of five minutes"
@@ -60,9 +61,9 @@ def pattern(output: str) -> str:
 class Shell:
     """Types commands; remembers what was exported, and which of today's runs stands for which of the README's."""
 
-    def __init__(self, environment: Mapping[str, str], systems: Systems) -> None:
-        self._environment = environment
-        self._systems = systems
+    def __init__(self, environment: Mapping[str, str], servers: Mapping[str, str]) -> None:
+        self.environment = environment
+        self._servers = servers
         self._exports = ""
         self._runs: dict[str, str] = {}
 
@@ -76,8 +77,8 @@ class Shell:
         self._runs |= dict(zip(_RUN.findall(expected), match.groups(), strict=True))
 
     def _todays(self, command: str) -> str:
-        command = command.replace("127.0.0.1:9101", self._systems.server)
-        command = command.replace("127.0.0.1:9102", self._systems.flaky_server)
+        for written, server in self._servers.items():
+            command = command.replace(written, server)
         return _RUN.sub(lambda found: self._todays_run(found.group()), command)
 
     def _todays_run(self, written: str) -> str:
@@ -87,7 +88,7 @@ class Shell:
         process = await asyncio.create_subprocess_exec(
             *("bash", "-c", f"{self._exports}{command}"),
             cwd=ROOT,
-            env=self._environment,
+            env=self.environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -115,17 +116,25 @@ async def up(environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
 
 @pytest.mark.timeout(180)
 async def test_the_readme_shows_what_its_commands_print(tmp_path: Path, systems: Systems) -> None:
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")},
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TIELINE_DATA_DIR": str(tmp_path / ".tieline"),
-        "TIELINE_EGRESS_ALLOW": f"{systems.server},{systems.flaky_server}",
-        "COLUMNS": "110",
-    }
-    shell = Shell(environment, systems)
     tour = list(told((ROOT / "README.md").read_text(encoding="utf-8")))
     assert len(tour) > 10
+    async with serve_warehouse(tmp_path / "warehouse") as warehouse:
+        servers = {
+            "127.0.0.1:9101": systems.server,
+            "127.0.0.1:9102": systems.flaky_server,
+            "127.0.0.1:9103": warehouse.server,
+        }
+        shell = Shell(_environment(tmp_path / ".tieline", servers), servers)
+        async with up(shell.environment, tmp_path / "up.log"):
+            for command, expected in tour:
+                await shell.type(command, expected)
 
-    async with up(environment, tmp_path / "up.log"):
-        for command, expected in tour:
-            await shell.type(command, expected)
+
+def _environment(folder: Path, servers: Mapping[str, str]) -> Mapping[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TIELINE_DATA_DIR": str(folder),
+        "TIELINE_EGRESS_ALLOW": ",".join(servers.values()),
+        "COLUMNS": "110",
+    }

@@ -1,6 +1,8 @@
 """Files that go up, down and elsewhere through real runs: real Temporal, a real worker, a real OpenSSH server."""
 
+from definitions.run import Decision
 from tests.fixtures.sftp_runs import SftpWorld, sha256, upload_of
+from tests.fixtures.waiting import until
 
 
 async def test_an_asset_arrives_whole_under_its_final_name_alone(sftp_world: SftpWorld, some_bytes: bytes) -> None:
@@ -12,3 +14,36 @@ async def test_an_asset_arrives_whole_under_its_final_name_alone(sftp_world: Sft
     assert (sftp_world.folder / "in/march/file.bin").read_bytes() == some_bytes
     assert (result.paths, result.bytes, result.sha256) == (("in/march/file.bin",), len(some_bytes), sha256(some_bytes))
     assert (result.account, result.attempt, result.resumed_from, result.notes) == ("bank", 1, 0, ())
+
+
+async def test_a_run_that_waited_for_a_decision_sends_only_what_is_left(sftp_world: SftpWorld) -> None:
+    large = 1024 * 1024 + 1  # which goes alone, after the other
+    assets = [await sftp_world.keep(b"x" * size, f"{size}.bin") for size in (1, large)]
+    files = [{"source": {"type": "asset", "asset": asset}, "path": f"{asset.size}/"} for asset in assets]
+    blocked = sftp_world.folder / f"{large}"
+    blocked.write_bytes(b"a file where a folder should be")
+    started = await sftp_world.start("upload", files=files, on_failure="park")
+    await until(lambda: waits(sftp_world, started.id), limit=30)
+    blocked.unlink()
+
+    await sftp_world.tieline.runs.decide(started.id, Decision(action="retry", who="ann", why="it is a folder now"))
+
+    result = await sftp_world.result(started.id)
+    assert result.paths == ("1/1.bin", f"{large}/{large}.bin")
+    assert sftp_world.names() == ["1/1.bin", f"{large}/{large}.bin"]
+
+
+async def test_files_come_back_as_assets_and_leave_the_server(sftp_world: SftpWorld) -> None:
+    (sftp_world.folder / "out").mkdir()
+    for index in range(3):
+        (sftp_world.folder / f"out/{index}.csv").write_bytes(b"x" * index)
+
+    result = await sftp_world.do("download", paths=["out/*.csv"], glob=True, after="delete")
+
+    assets = [file.asset for file in result.files if file.asset is not None]
+    assert [await sftp_world.content(asset) for asset in assets] == [b"", b"x", b"xx"]
+    assert sftp_world.names() == []
+
+
+async def waits(world: SftpWorld, run_id: str) -> bool:
+    return (await world.tieline.runs.show(run_id))[0].state == "waiting_for_decision"

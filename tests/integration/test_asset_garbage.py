@@ -176,6 +176,15 @@ async def test_drafts_that_nobody_goes_on_with_go(disk_store: AssetStore, asset_
     assert sorted(file.read_bytes() for file in drafts(asset_folder)) == [b"held", b"young"]
 
 
+async def test_what_else_stands_among_the_drafts_is_left_alone(disk_store: AssetStore, asset_folder: Path) -> None:
+    async with disk_store.draft():
+        (asset_folder / "staging" / "folder").mkdir()
+        (asset_folder / "staging" / "link").symlink_to("/etc/passwd")
+
+    assert (await collect(disk_store)).garbage == []
+    assert [path.name for path in drafts(asset_folder)] == ["folder", "link"]
+
+
 def file_of(folder: Path, content: bytes) -> Path:
     (file,) = (file for file in drafts(folder) if file.read_bytes() == content)
     return file

@@ -67,8 +67,9 @@ async def test_files_and_folders_are_for_their_owner_only_and_no_draft_is_left(
     await put(disk_store)
 
     (blob,) = blobs(asset_folder)
+    folders = blob.parent, asset_folder / "staging"
     assert stat.S_IMODE(blob.stat().st_mode) == 0o600
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (blob.parent, asset_folder / "staging")} == {0o700}
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (asset_folder, *folders)} == {0o700}
     assert drafts(asset_folder) == []
 
 

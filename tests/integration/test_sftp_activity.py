@@ -25,13 +25,18 @@ def environment() -> ActivityEnvironment:
 
 
 def operate(
-    environment: ActivityEnvironment, attempts: Attempts, type_: str, **operation: Any
+    environment: ActivityEnvironment,
+    attempts: Attempts,
+    type_: str,
+    progress: dict[str, Any] | None = None,
+    **operation: Any,
 ) -> "asyncio.Task[SftpResult]":
     """The activity, as a worker runs it."""
     call = SftpCall(
         operation=OPERATION.validate_python({"type": f"sftp.{type_}", **operation}),
         credential=CredentialRef(adapter="bank", profile="production"),
         idempotency_key=attempts.run,
+        progress=progress,
     )
     activities = SftpActivities(attempts, attempts, attempts, attempts.assets, attempts.http, record=attempts.record)
     return asyncio.ensure_future(environment.run(activities.operate, call))
@@ -121,6 +126,24 @@ async def test_an_attempt_goes_on_with_what_the_one_before_told_temporal(
 
     assert attempts.names() == ["in/2.txt"]
     assert (result.attempt, result.paths) == (2, ("in/0.txt", "in/1.txt", "in/2.txt"))
+
+
+async def test_an_activity_goes_on_with_what_one_before_it_did_until_somebody_was_asked(
+    troubled: Attempts, faulty: FaultySftp, environment: ActivityEnvironment
+) -> None:
+    large = 1024 * 1024 + 1  # which goes alone, after the others
+    assets = [await troubled.keep(b"x" * size, f"{index}.txt") for index, size in enumerate((1, 1, large))]
+    files = [{"source": {"type": "asset", "asset": asset}, "path": f"{index}/"} for index, asset in enumerate(assets)]
+    troubled.path("2").write_bytes(b"a file where a folder should be")
+    with pytest.raises(ApplicationError) as raised:
+        await operate(environment, troubled, "upload", files=files)
+    troubled.path("2").unlink()
+
+    result = await operate(environment, troubled, "upload", raised.value.details[1], files=files)
+
+    assert "2 other files were done" in raised.value.message
+    assert result.paths == ("0/0.txt", "1/1.txt", "2/2.txt")
+    assert faulty.calls["rename"] == 3
 
 
 async def test_a_refused_login_registers_the_run_to_be_woken(

@@ -8,11 +8,13 @@ import pwd
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import asyncssh
 import pytest
 
+from net.addresses import IPAddress
 from net.egress import AllowRule, EgressPolicy
 from net.resolver import SystemResolver
 from net.sftp_errors import SftpError
@@ -164,6 +166,33 @@ async def test_the_egress_policy_decides_before_a_packet_is_sent(
     assert faulty.connections == 0
     await connections.aclose()
     resolver.close()
+
+
+@pytest.mark.parametrize("first", ["10.0.0.1", "127.0.0.2"])
+async def test_of_several_addresses_one_is_taken_that_is_allowed_and_answers(faulty: FaultySftp, first: str) -> None:
+    async def resolve(host: str) -> list[IPAddress]:
+        return [ip_address(first), ip_address(HOST)]
+
+    policy = EgressPolicy([AllowRule.parse(HOST), AllowRule.parse("127.0.0.2")])
+    connections = SshConnections(policy, resolve)
+
+    reached = await _reach(connections, faulty.server(host="sftp.example"))
+
+    await connections.aclose()
+    assert reached == "/"
+
+
+async def test_a_name_that_leads_to_a_closed_address_is_refused(faulty: FaultySftp) -> None:
+    async def resolve(host: str) -> list[IPAddress]:
+        return [ip_address("169.254.169.254")]
+
+    connections = SshConnections(EgressPolicy([AllowRule.parse(HOST)]), resolve)
+
+    refused = await _refusal(connections, faulty.server(host="sftp.example"))
+
+    await connections.aclose()
+    assert refused.code == "egress_denied"
+    assert "sftp.example is 169.254.169.254" in str(refused)
 
 
 async def test_the_accounts_own_ports_are_open_where_the_address_is_allowed(

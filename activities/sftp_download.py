@@ -52,7 +52,13 @@ async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
     room = MAX_FILES - len(task.progress.fetched)
     if len(left) > room:
         task.notes.add(f"{len(left) - room} more files match: a run fetches {MAX_FILES} at most")
-    return [await _look(task, operation, place) for place in list(left.values())[:room]]
+    chosen, looked = list(left.values())[:room], dict[str, Wanted]()
+
+    async def look(place: Place) -> None:
+        looked[place.shown] = await _look(task, operation, place)
+
+    await in_turn(((place, True) for place in chosen), look)
+    return [looked[place.shown] for place in chosen]
 
 
 async def _matching(task: Task, operation: SftpDownload, pattern: Place) -> list[Place]:

@@ -26,6 +26,7 @@ from net.sftp_faults import excerpt, printable
 from net.sftp_server import HostKey, SftpServer
 from net.ssh_client import Login, login_methods
 from net.ssh_gate import HandshakeGate
+from net.ssh_transport import DialledSocket
 
 CONNECT_TIMEOUT = 20.0
 """Seconds for look-up, connection, key exchange, login and the start of SFTP together."""
@@ -53,7 +54,6 @@ _NOTHING_AMBIENT: dict[str, Any] = {
     "gss_host": None,
     "x509_trusted_certs": None,
     "x509_trusted_cert_paths": [],
-    "tunnel": None,
     "proxy_command": None,
     "env": {},
     "send_env": [],
@@ -158,7 +158,7 @@ class SshDialer:
             return await asyncssh.connect(
                 normal_host(server.host),
                 server.port,
-                sock=sock,
+                tunnel=DialledSocket(sock),
                 client_factory=lambda: login,
                 username=server.username,
                 known_hosts=trust.argument,

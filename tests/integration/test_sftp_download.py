@@ -10,6 +10,8 @@ import pytest
 
 from activities.parking import CallFailed
 from definitions.run import Verdict
+from net.sftp import SftpSession
+from net.sftp_server import RemoteFile
 from storage.assets import AssetStore
 from storage.errors import AssetStoreUnavailable
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -49,6 +51,20 @@ async def test_a_file_becomes_an_asset_with_its_name_and_the_media_type_of_that(
     assert (asset.name, asset.media_type, asset.sha256) == ("report.csv", "text/csv", sha256(content))
     assert await attempts.content(asset) == content
     assert attempts.names() == ["in/report.csv"]
+
+
+async def test_many_files_are_looked_at_together_and_fetched_in_their_order(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"in/{number:02}.csv" for number in range(20)]
+    for name in names:
+        put(attempts, name, name.encode())
+    looking = _counted(monkeypatch)
+
+    result = await attempts.do("download", paths=names)
+
+    assert [each.path for each in result.files] == names
+    assert max(looking) > 10
 
 
 async def test_an_attempt_goes_on_where_the_one_before_stopped(attempts: Attempts, content: bytes) -> None:
@@ -254,3 +270,18 @@ class _FullDraft:
 
 def _full_after(store: AssetStore, room: int) -> Any:
     return _Full(store, room)
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many looks at files were under way whenever one began."""
+    under_way, lstat = [0], SftpSession.lstat
+
+    async def counted(session: SftpSession, path: str) -> RemoteFile | None:
+        under_way.append(under_way[-1] + 1)
+        try:
+            return await lstat(session, path)
+        finally:
+            under_way.append(under_way[-1] - 1)
+
+    monkeypatch.setattr(SftpSession, "lstat", counted)
+    return under_way

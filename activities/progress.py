@@ -44,6 +44,7 @@ class FileProgress(Model):
     sha256: str | None = None
     resumed_from: int = 0
     verified: str | None = None
+    aside: bool = Field(default=False, description="The file that it replaces was set aside, and nothing has its name")
 
 
 class Fetched(Model):

@@ -18,6 +18,7 @@ from activities.sftp_publish import (
     publish,
     publish_checksum,
     remove_quietly,
+    set_aside,
 )
 from activities.sftp_resume import TAIL, Step, next_step, resume_offset
 from activities.sftp_sources import Opened, UploadSource
@@ -67,6 +68,16 @@ class FileUpload:
 
     async def run(self) -> Transferred:
         """Raises Refused, SftpError, and what the source raises."""
+        try:
+            return await self._run()
+        except (Refused, SftpError) as error:
+            if (now := self._before) is None or not now.aside:
+                raise
+            told = f"{error}; {self._plan.target.shown} was set aside as {set_aside(self._plan.target)}, and its new "
+            told += f"content is in {self._plan.part.path}"
+            raise _saying(error, told) from None
+
+    async def _run(self) -> Transferred:
         plan, before = self._plan, self._before
         part = await self._look(plan.part)
         if part is not None and part.kind != "file" and not plan.in_place:
@@ -82,6 +93,8 @@ class FileUpload:
             step = Step.DONE if same else self._step(None, part, final)
         if step is Step.DONE:
             assert before is not None, "it was being published"
+            if before.aside:
+                await remove_quietly(self._session, set_aside(plan.target))
             return await self._finish(_result(plan, before))
         if step is Step.ASK and before is not None and not self._task.modes.stat_after_upload:
             return await self._rename_unseen(before)
@@ -148,21 +161,36 @@ class FileUpload:
         await self._set_attributes()
         if self._operation.checksum_file:
             await self._publish_checksum(sha256)
-        after = FileProgress(
-            phase=Phase.PUBLISHING,
-            offset=written.size,
-            size=written.size,
-            sha256=sha256,
-            resumed_from=written.start,
-            verified=verified,
-        )
+        now = {"phase": Phase.PUBLISHING, "offset": written.size, "size": written.size, "sha256": sha256}
+        more = {"resumed_from": written.start, "verified": verified}
+        after = self._task.progress.files[plan.index].model_copy(update=now | more)
         self._task.progress.files[plan.index] = after
         await self._task.beats.record()
         if not plan.in_place:
-            replace = self._operation.overwrite is not Overwrite.FAIL
-            await publish(self._session, plan.part.path, plan.target, replace=replace, notes=self._task.notes)
+            await self._publish(before)
         self._task.leftovers.pop(plan.index, None)
         return await self._finish(_result(plan, after))
+
+    async def _publish(self, before: FileProgress | None) -> None:
+        replace, plan = self._operation.overwrite is not Overwrite.FAIL, self._plan
+        again = before is not None and before.aside
+        await publish(
+            self._session,
+            plan.part.path,
+            plan.target,
+            replace=replace,
+            notes=self._task.notes,
+            again=again,
+            telling=self._set_aside,
+        )
+
+    async def _set_aside(self, aside: bool) -> None:
+        """While nothing has the final name, the unfinished file is the only one of its content, and stays."""
+        files, index = self._task.progress.files, self._plan.index
+        files[index] = files[index].model_copy(update={"aside": aside})
+        self._task.leftovers[index] = unfinished_files(self._task, self._operation, self._plan)
+        if aside:
+            await self._task.beats.record()
 
     async def _write(self, part: RemoteFile | None, before: FileProgress | None) -> Written:
         plan, files = self._plan, self._task.progress.files
@@ -172,7 +200,11 @@ class FileUpload:
         offset = resume_offset(there, before, size=plan.source.size, read_back=can_compare)
         async with self._opened(offset, before.validator if before else None) as (opened, start):
             files[plan.index] = FileProgress(
-                phase=Phase.WRITING, offset=start, size=opened.size, validator=opened.validator
+                phase=Phase.WRITING,
+                offset=start,
+                size=opened.size,
+                validator=opened.validator,
+                aside=before is not None and before.aside,
             )
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
             if plan.in_place:
@@ -329,9 +361,18 @@ class FileUpload:
 
 def unfinished_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
     """What is not to stay when nobody goes on with this file."""
+    if (before := task.progress.files.get(plan.index)) is not None and before.aside:
+        return ()
     if not operation.checksum_file:
         return (plan.part.path,)
     return plan.part.path, checksum_part(plan.target, task.key(plan.index)).path
+
+
+def _saying(error: Refused | SftpError, message: str) -> Refused | SftpError:
+    """The same with another message."""
+    if isinstance(error, Refused):
+        return Refused(error.category, message)
+    return SftpError(error.code, message, keys=error.keys)
 
 
 def _result(plan: Plan, done: FileProgress) -> Transferred:

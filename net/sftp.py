@@ -139,7 +139,7 @@ class SftpSession:
         try:
             await self._change("rename", source, self._sftp.rename(old, new), target)
         except SftpError as error:
-            if replace and error.code == "already_exists":
+            if replace and await self._is_in_the_way(error, target):
                 text = f"rename {printable(source)} at {self._place}: the server cannot replace {printable(target)}"
                 raise SftpError("unsupported", f"{text} in one step; remove it first, or let it stay") from None
             raise
@@ -273,6 +273,12 @@ class SftpSession:
         except SftpError as error:
             if error.code != "unsupported":
                 raise
+
+    async def _is_in_the_way(self, error: SftpError, target: str) -> bool:
+        """Some servers do not permit what others call a failure."""
+        if error.code == "permission_denied":
+            return await self._exists(target)
+        return error.code == "already_exists"
 
     async def _exists(self, path: str) -> bool:
         try:

@@ -101,7 +101,7 @@ async def test_a_rename_whose_answer_was_lost_is_not_done_twice(troubled: Attemp
     assert troubled.names() == ["file.bin"]
 
 
-async def test_a_server_that_replaces_nothing_has_the_old_file_removed_first_and_the_result_says_so(
+async def test_a_server_that_replaces_nothing_has_the_old_file_set_aside_first_and_the_result_says_so(
     troubled: Attempts, faulty: FaultySftp
 ) -> None:
     faulty.without.add(b"posix-rename@openssh.com")
@@ -111,7 +111,7 @@ async def test_a_server_that_replaces_nothing_has_the_old_file_removed_first_and
 
     assert troubled.path("file.bin").read_bytes() == b"new"
     assert troubled.names() == ["file.bin"]
-    assert "removed just before" in result.notes[0]
+    assert "set aside just before" in result.notes[0]
 
 
 async def test_a_line_lost_between_removing_and_renaming_ends_with_the_new_file(

@@ -1,0 +1,120 @@
+"""Replacing a file on servers that do that in one step, or in several, or not at all: one of the two is always there."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from activities.parking import CallFailed
+from definitions.run import Verdict
+from tests.fixtures.faulty_sftp import FaultySftp
+from tests.fixtures.sftp_attempts import Attempts, Cut
+from tests.fixtures.sftp_runs import upload_of
+
+POSIX_RENAME = b"posix-rename@openssh.com"
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder on another file system than temporary files."""
+    folder = Path("/dev/shm") / uuid.uuid4().hex
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("attempt", [1, 5])
+async def test_a_rename_that_cannot_succeed_leaves_the_old_file_as_it_was(
+    attempts: Attempts, elsewhere: Path, attempt: int
+) -> None:
+    """OpenSSH calls a rename across file systems a failure, as it does many other things."""
+    attempts.path("file.bin").write_bytes(b"old")
+    inode = attempts.path("file.bin").stat().st_ino
+    attempts.root, attempts.modes = "/", {"temporary_folder": str(elsewhere).lstrip("/")}
+    target = f"{attempts.folder}/file.bin".lstrip("/")
+
+    failure = await attempts.fails(
+        "upload", attempt=attempt, **upload_of(await attempts.keep(b"new"), target, overwrite="replace")
+    )
+
+    assert failure.verdict is (Verdict.AGAIN if attempt == 1 else Verdict.FINAL)
+    assert attempts.path("file.bin").read_bytes() == b"old"
+    assert attempts.path("file.bin").stat().st_ino == inode
+    assert attempts.names() == ["file.bin"]
+
+
+async def test_where_the_new_file_gets_no_name_the_old_one_gets_its_name_back(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    faulty.without.add(POSIX_RENAME)
+    troubled.path("file.bin").write_bytes(b"old")
+
+    def refuse(source: str, target: str) -> bool:
+        faulty.refuse.pop("rename", None)
+        if source.endswith(".part") and not troubled.path("file.bin").exists():
+            faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("no")
+        return False
+
+    operation = upload_of(await troubled.keep(b"new"), overwrite="replace")
+    failure = await troubled.fails("upload", cut=Cut("rename", when=refuse), **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "permission_denied")
+    assert troubled.path("file.bin").read_bytes() == b"old"
+    assert troubled.names() == ["file.bin"]
+
+
+@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_line_lost_while_the_old_file_makes_way_ends_with_the_new_one_alone(
+    troubled: Attempts, faulty: FaultySftp, number: int, after: bool
+) -> None:
+    faulty.without.add(POSIX_RENAME)
+    troubled.path("file.bin").write_bytes(b"old")
+    operation = upload_of(await troubled.keep(b"new"), overwrite="replace")
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", cut=Cut("rename", number=number, after=after), **operation)
+
+    await troubled.do("upload", attempt=2, **operation)
+
+    assert troubled.path("file.bin").read_bytes() == b"new"
+    assert troubled.names() == ["file.bin"]
+
+
+async def test_what_is_the_only_copy_is_no_leftover_and_the_failure_says_where_it_is(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    faulty.without.add(POSIX_RENAME)
+    troubled.path("file.bin").write_bytes(b"old")
+    operation = upload_of(await troubled.keep(b"new"), overwrite="replace")
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", cut=Cut("rename", number=2, after=True), **operation)
+    faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("no")
+
+    failure = await troubled.fails("upload", attempt=2, **operation)
+
+    held = {troubled.path(name).read_bytes(): name for name in troubled.names()}
+    assert failure.verdict is Verdict.FINAL
+    assert set(held) == {b"old", b"new"}
+    assert all(name in failure.message for name in held.values())
+
+
+async def test_a_server_that_does_not_permit_to_replace_has_the_old_file_set_aside(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    faulty.without.add(POSIX_RENAME)
+    troubled.path("file.bin").write_bytes(b"old")
+
+    def refuse(source: str, target: str) -> bool:
+        faulty.refuse.pop("rename", None)
+        if troubled.path(target.rpartition("/")[2]).exists():
+            faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("no")
+        return False
+
+    operation = upload_of(await troubled.keep(b"new"), overwrite="replace")
+    await troubled.do("upload", cut=Cut("rename", when=refuse), **operation)
+
+    assert troubled.path("file.bin").read_bytes() == b"new"
+    assert troubled.names() == ["file.bin"]

@@ -14,6 +14,9 @@ from definitions.asset import Asset
 from definitions.base import Model
 from definitions.sftp import Transferred
 
+MAX_BEGUN = 8
+"""What older attempts left was taken over, or removed, by one of so many that followed."""
+
 
 class Phase(StrEnum):
     """Of one file."""
@@ -38,6 +41,7 @@ class FileProgress(Model):
     """One file under way."""
 
     phase: Phase
+    part: str = Field(default="", description="The attempt whose unfinished file this is about")
     offset: int = Field(default=0, ge=0, description="Bytes from the first on that the server has acknowledged")
     size: int | None = None
     validator: str | None = Field(default=None, description="The same for as long as an HTTP source is unchanged")
@@ -66,6 +70,7 @@ class Told(Model):
     )
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
+    begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
 
 
@@ -95,6 +100,8 @@ class Progress:
         self.results = dict(told.results)
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
+        # Before attempts were told apart they all wrote to the same name.
+        self.begun = told.begun or (("",) if told.files else ())
         self.source = told.source
 
     def told(self) -> Told:
@@ -104,8 +111,14 @@ class Progress:
             results=dict(self.results),
             files=dict(self.files),
             fetched=tuple(self.fetched.values()),
+            begun=self.begun,
             source=self.source,
         )
+
+    def begin(self, attempt: str) -> None:
+        """This attempt writes files from now on."""
+        if attempt not in self.begun:
+            self.begun = (*self.begun, attempt)[-MAX_BEGUN:]
 
     def end(self, index: int, result: Transferred | None) -> None:
         """A file is done; `result` only where it says more than what follows from the operation."""

@@ -14,18 +14,21 @@ REPLACES_NOTHING = frozenset({"already_exists", "unsupported"})
 """Of a rename that was to replace: why the old file has to make way first. Nothing else is a reason to touch it."""
 
 Telling = Callable[[bool], Awaitable[None]]
-"""True: the old file is about to be set aside, so that the unfinished one may soon be all there is. False: it is back."""
+"""True: the old file is about to be set aside, and the unfinished one may soon be all there is. False: it is back."""
 
 
 async def _nobody(_: bool) -> None:
     """Who is not told."""
 
 
-async def part_of(task: Task, target: Place, index: int) -> Place:
-    """Where a file stands until it is whole. On a server that renames nothing that is its final name."""
+async def part_of(task: Task, target: Place, index: int, attempt: str = "") -> Place:
+    """Where a file stands until it is whole. On a server that renames nothing that is its final name.
+
+    With `attempt` no other attempt writes there.
+    """
     if not task.modes.rename:
         return target
-    name = temporary_name(target.name, task.key(index))
+    name = temporary_name(target.name, task.key(index), attempt)
     folder = task.modes.temporary_folder
     return target.beside(name) if folder is None else await task.places.resolve(f"{folder.rstrip('/')}/", name)
 
@@ -120,15 +123,15 @@ async def publish_checksum(task: Task, sha256: str, file: Place, index: int) -> 
     Raises SftpError.
     """
     target = _checksum(file)
-    part = checksum_part(file, task.key(index)) if task.modes.rename else target
+    part = checksum_part(file, task.key(index), task.beats.attempt) if task.modes.rename else target
     await task.session.write(part.path, _once(f"{sha256}  {file.name}\n".encode()))
     if part != target:
         await publish(task.session, part.path, target, replace=True, notes=task.notes)
 
 
-def checksum_part(file: Place, key: str) -> Place:
+def checksum_part(file: Place, key: str, attempt: str) -> Place:
     """Where the checksum of a file stands until it is whole."""
-    return file.beside(temporary_name(_checksum(file).name, key))
+    return file.beside(temporary_name(_checksum(file).name, key, attempt))
 
 
 def _checksum(file: Place) -> Place:

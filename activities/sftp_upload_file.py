@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,11 +39,26 @@ class Plan:
     source: UploadSource
     target: Place
     part: Place
+    earlier: tuple[Place, ...]
+    """Where the attempts before this one wrote it, the newest first."""
     marker: Place | None
 
     @property
     def in_place(self) -> bool:
         return self.part == self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What there is of an unfinished file, and the attempt that wrote it."""
+
+    place: Place
+    file: RemoteFile
+    attempt: str
+
+
+class Vanished(SftpError):
+    """The unfinished file is gone just when it was to be renamed: another attempt took it, or has published it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,10 @@ class FileUpload:
     async def run(self) -> Transferred:
         """Raises Refused, SftpError, and what the source raises."""
         try:
-            return await self._run()
+            try:
+                return await self._run()
+            except Vanished:
+                return await self._run()  # both names tell what has become of it
         except (Refused, SftpError) as error:
             if (now := self._before) is None or not now.aside:
                 raise
@@ -79,18 +97,15 @@ class FileUpload:
 
     async def _run(self) -> Transferred:
         plan, before = self._plan, self._before
-        part = await self._look(plan.part)
-        if part is not None and part.kind != "file" and not plan.in_place:
-            await self._session.remove(plan.part.path)  # a link would lead what is written elsewhere
-            part = None
-        if part is not None and not plan.in_place:
+        left = await self._left()
+        if left is not None and not plan.in_place:
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
-        final = part if plan.in_place else await self._look(plan.target)
-        step = self._step(before, part, final)
+        final = await self._look(plan.target) if not plan.in_place else left.file if left is not None else None
+        step = self._step(before, left, final)
         if step is Step.COMPARE_AS_OURS:
             assert before is not None, "it was being published"
             same = self._operation.verify is Verify.SIZE or await self._is(plan.target, before.sha256)
-            step = Step.DONE if same else self._step(None, part, final)
+            step = Step.DONE if same else self._step(None, left, final)
         if step is Step.DONE:
             assert before is not None, "it was being published"
             if before.aside:
@@ -106,18 +121,40 @@ class FileUpload:
         if step is Step.COMPARE_TO_SKIP and (sha256 := await self._same(final)):
             size = final.size if final is not None and final.size is not None else 0
             return Transferred(path=plan.target.shown, bytes=size, sha256=sha256, skipped=True)
-        return await self._send(part, before)
+        return await self._send(left, before)
+
+    async def _left(self) -> Left | None:
+        """The newest unfinished file. What else has its name is removed: a link leads elsewhere."""
+        for place, attempt in self._begun():
+            found = await self._look(place)
+            if found is None:
+                continue
+            if found.kind == "file" or self._plan.in_place:
+                return Left(place, found, attempt)
+            await self._session.remove(place.path)
+        return None
+
+    def _begun(self) -> Iterator[tuple[Place, str]]:
+        """Where it may be. Of an attempt that has not begun yet nothing is anywhere."""
+        task, plan, before = self._task, self._plan, self._before
+        if plan.in_place or (before is not None and before.part == task.beats.attempt):
+            yield plan.part, task.beats.attempt
+        if not plan.in_place:
+            yield from zip(plan.earlier, task.attempts_before, strict=True)
 
     async def _rename_unseen(self, before: FileProgress) -> Transferred:
         """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done."""
-        part, target = self._plan.part.path, self._plan.target
-        try:
-            await self._session.rename(part, target.path, replace=self._operation.overwrite is not Overwrite.FAIL)
-        except SftpError as error:
-            if error.code not in ("not_found", "already_exists"):
-                raise
-            if error.code == "already_exists" and await self._removed(part):
-                raise Refused("already_exists", f"{target.shown} is there already") from None
+        target, replace = self._plan.target, self._operation.overwrite is not Overwrite.FAIL
+        for place, _ in self._begun():
+            try:
+                await self._session.rename(place.path, target.path, replace=replace)
+                break
+            except SftpError as error:
+                if error.code not in ("not_found", "already_exists"):
+                    raise
+                if error.code == "already_exists" and await self._removed(place.path):
+                    raise Refused("already_exists", f"{target.shown} is there already") from None
+        else:
             self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
         return await self._finish(_result(self._plan, before))
 
@@ -135,7 +172,7 @@ class FileUpload:
     def _before(self) -> FileProgress | None:
         return self._task.progress.files.get(self._plan.index)
 
-    def _step(self, before: FileProgress | None, part: RemoteFile | None, final: RemoteFile | None) -> Step:
+    def _step(self, before: FileProgress | None, left: Left | None, final: RemoteFile | None) -> Step:
         if self._plan.in_place and before is not None:
             gone = final is None and before.phase is Phase.PUBLISHING and self._task.modes.moves_on_arrival
             return Step.DONE if gone else Step.WRITE
@@ -143,29 +180,29 @@ class FileUpload:
             raise Refused("already_exists", f"{self._plan.target.shown} is a folder")
         return next_step(
             before,
-            part=part is not None,
+            part=left is not None,
             final=None if final is None else final.size or 0,
             size=self._plan.source.size,
             overwrite=self._operation.overwrite,
             moves_on_arrival=self._task.modes.moves_on_arrival,
         )
 
-    async def _send(self, part: RemoteFile | None, before: FileProgress | None) -> Transferred:
+    async def _send(self, left: Left | None, before: FileProgress | None) -> Transferred:
         plan = self._plan
         if self._operation.make_folders:
             await self._task.places.make_folder_of(plan.target)
             if not plan.in_place:
                 await self._task.places.make_folder_of(plan.part)
-        written = await self._write(part, before)
+        written = await self._write(left, before)
         verified, sha256 = await self._verify(written)
         await self._set_attributes()
-        if self._operation.checksum_file:
-            await self._publish_checksum(sha256)
         now = {"phase": Phase.PUBLISHING, "offset": written.size, "size": written.size, "sha256": sha256}
         more = {"resumed_from": written.start, "verified": verified}
         after = self._task.progress.files[plan.index].model_copy(update=now | more)
         self._task.progress.files[plan.index] = after
         await self._task.beats.record()
+        if self._operation.checksum_file:
+            await self._publish_checksum(sha256)
         if not plan.in_place:
             await self._publish(before)
         self._task.leftovers.pop(plan.index, None)
@@ -174,15 +211,18 @@ class FileUpload:
     async def _publish(self, before: FileProgress | None) -> None:
         replace, plan = self._operation.overwrite is not Overwrite.FAIL, self._plan
         again = before is not None and before.aside
-        await publish(
-            self._session,
-            plan.part.path,
-            plan.target,
-            replace=replace,
-            notes=self._task.notes,
-            again=again,
-            telling=self._set_aside,
-        )
+        try:
+            await publish(
+                self._session,
+                plan.part.path,
+                plan.target,
+                replace=replace,
+                notes=self._task.notes,
+                again=again,
+                telling=self._set_aside,
+            )
+        except SftpError as error:
+            raise _vanished(error) from None
 
     async def _set_aside(self, aside: bool) -> None:
         """While nothing has the final name, the unfinished file is the only one of its content, and stays."""
@@ -192,44 +232,89 @@ class FileUpload:
         if aside:
             await self._task.beats.record()
 
-    async def _write(self, part: RemoteFile | None, before: FileProgress | None) -> Written:
-        plan, files = self._plan, self._task.progress.files
-        can_compare = self._task.modes.stat_after_upload and self._operation.verify is not Verify.SIZE
-        ours = part is not None and (before is not None or not plan.in_place)
-        there = part.size if part is not None and ours else None
-        offset = resume_offset(there, before, size=plan.source.size, read_back=can_compare)
-        async with self._opened(offset, before.validator if before else None) as (opened, start):
+    async def _write(self, left: Left | None, before: FileProgress | None) -> Written:
+        plan, files, attempt = self._plan, self._task.progress.files, self._task.beats.attempt
+        offset = self._offset(left, before)
+        async with self._opened(left, offset, before.validator if before else None) as (opened, start):
             files[plan.index] = FileProgress(
                 phase=Phase.WRITING,
+                part=attempt,
                 offset=start,
                 size=opened.size,
                 validator=opened.validator,
                 aside=before is not None and before.aside,
             )
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
-            if plan.in_place:
-                # Of what has the final name, the next attempt must know that it is ours.
-                await self._task.beats.record()
+            await self._begin(left, start)
 
             def acknowledged(offset: int) -> None:
                 files[plan.index] = files[plan.index].model_copy(update={"offset": offset})
 
             digest = hashlib.sha256()
             size = await self._session.write(
-                plan.part.path, hashed(opened.chunks, digest), start=start, on_progress=acknowledged
+                plan.part.path,
+                self._fenced(hashed(opened.chunks, digest)),
+                start=start,
+                exclusive=self._is_new(left, before),
+                keep=plan.in_place,
+                on_progress=acknowledged,
             )
         if opened.size is not None and size != opened.size:
             raise Refused("source_changed", f"{plan.target.shown}: the source brought {size} bytes of {opened.size}")
         rest = digest.hexdigest()
         return Written(size, start, rest if start == 0 else plan.source.sha256, rest)
 
+    def _is_new(self, left: Left | None, before: FileProgress | None) -> bool:
+        """Whether nothing has the name to be written to, or it is somebody else's and to stay."""
+        if not self._plan.in_place:
+            return True
+        unseen = not self._task.modes.stat_after_upload
+        may_be_there = before is not None or self._operation.overwrite is not Overwrite.FAIL
+        return left is None and not (unseen and may_be_there)
+
+    def _offset(self, left: Left | None, before: FileProgress | None) -> int:
+        if left is None or (self._plan.in_place and before is None):
+            return 0
+        can_compare = self._task.modes.stat_after_upload and self._operation.verify is not Verify.SIZE
+        told = before if before is not None and (self._plan.in_place or before.part == left.attempt) else None
+        return resume_offset(left.file.size, told, size=self._plan.source.size, read_back=can_compare)
+
+    async def _begin(self, left: Left | None, start: int) -> None:
+        """Make what is left ours before the first byte is written, in a way that only one attempt can.
+
+        An attempt that was given up meanwhile, and works nevertheless, finds nothing under its own name any more.
+        """
+        if self._plan.in_place:
+            await self._task.beats.record()  # of what has the final name, the next attempt must know that it is ours
+            return
+        await self._task.beats.begin()
+        if left is None:
+            return
+        if not start:
+            await remove_quietly(self._session, left.place.path)
+        elif left.place != self._plan.part:
+            await self._task.beats.record()
+            try:
+                await self._session.rename(left.place.path, self._plan.part.path, replace=False)
+            except SftpError as error:
+                raise _vanished(error) from None
+
+    async def _fenced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Asked for when the file is open. If it took long to come here, nobody else may know of what was made."""
+        if self._task.beats.is_stale and not self._plan.in_place:
+            self._task.unsure.add(self._plan.part.path)
+            await self._task.beats.record()
+            self._task.unsure.discard(self._plan.part.path)
+        async for chunk in chunks:
+            yield chunk
+
     @contextlib.asynccontextmanager
-    async def _opened(self, offset: int, validator: str | None) -> AsyncIterator[tuple[Opened, int]]:
+    async def _opened(self, left: Left | None, offset: int, validator: str | None) -> AsyncIterator[tuple[Opened, int]]:
         """The source from `offset` on, if the bytes before it are what the server has; else from its beginning."""
         source = self._plan.source
         validator = source.sha256 or validator
         tail = min(TAIL, offset)
-        remote = await self._tail(offset - tail, tail) if offset and validator else None
+        remote = await self._tail(left, offset - tail, tail) if left and offset and validator else None
         if remote is not None:
             async with source.open(offset - tail, validator) as opened:
                 if opened.start == offset - tail and opened.size in (None, self._size_before(opened)):
@@ -244,10 +329,10 @@ class FileUpload:
         before = self._before
         return opened.size if before is None or before.size is None else before.size
 
-    async def _tail(self, start: int, length: int) -> bytes | None:
+    async def _tail(self, left: Left, start: int, length: int) -> bytes | None:
         """None: the server lets nobody read it."""
         try:
-            found = await self._session.read_range(self._plan.part.path, start, length)
+            found = await self._session.read_range(left.place.path, start, length)
         except SftpError as error:
             if error.code not in UNREADABLE:
                 raise
@@ -363,9 +448,23 @@ def unfinished_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str
     """What is not to stay when nobody goes on with this file."""
     if (before := task.progress.files.get(plan.index)) is not None and before.aside:
         return ()
+    return plan.part.path, *_checksums(task, operation, plan, task.beats.attempt), *earlier_files(task, operation, plan)
+
+
+def earlier_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
+    """The same without those of this attempt."""
+    parts = (part.path for part in plan.earlier)
+    return (*parts, *_checksums(task, operation, plan, *(task.attempts_before if plan.earlier else ())))
+
+
+def _checksums(task: Task, operation: SftpUpload, plan: Plan, *attempts: str) -> tuple[str, ...]:
     if not operation.checksum_file:
-        return (plan.part.path,)
-    return plan.part.path, checksum_part(plan.target, task.key(plan.index)).path
+        return ()
+    return tuple(checksum_part(plan.target, task.key(plan.index), each).path for each in attempts)
+
+
+def _vanished(error: SftpError) -> SftpError:
+    return Vanished(error.code, str(error)) if error.code == "not_found" else error
 
 
 def _saying(error: Refused | SftpError, message: str) -> Refused | SftpError:

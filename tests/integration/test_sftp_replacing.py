@@ -1,4 +1,4 @@
-"""Replacing a file on servers that do that in one step, or in several, or not at all: one of the two is always there."""
+"""Replacing a file on servers that do that in one step, in several, or not at all: one of the two is always there."""
 
 import shutil
 import uuid

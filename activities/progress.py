@@ -37,6 +37,13 @@ class Seen(Model):
     modified: float | None = None
 
 
+class Piece(Model):
+    """What one attempt has sent, from the end of the piece before on."""
+
+    end: int
+    sha256: str
+
+
 class FileProgress(Model):
     """One file under way."""
 
@@ -48,6 +55,9 @@ class FileProgress(Model):
     sha256: str | None = None
     resumed_from: int = 0
     verified: str | None = None
+    pieces: tuple[Piece, ...] = Field(
+        default=(), description="Up to `offset`, where nobody knows the hash of the source before all of it was read"
+    )
     aside: bool = Field(default=False, description="The file that it replaces was set aside, and nothing has its name")
 
 

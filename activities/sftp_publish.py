@@ -1,7 +1,7 @@
 """Gives a file its final name when it is whole, and what belongs beside it before or after."""
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, temporary_name
@@ -138,15 +138,23 @@ def _checksum(file: Place) -> Place:
     return file.beside(f"{file.name}.sha256")
 
 
-async def content_hash(session: Session, path: str, start: int = 0) -> tuple[str, str]:
-    """SHA-256 of a file on the server as it is read back, and of what follows byte `start`. Raises SftpError."""
-    whole, rest, position = hashlib.sha256(), hashlib.sha256(), 0
+async def content_hash(session: Session, path: str, ends: Sequence[int] = ()) -> tuple[str, list[str]]:
+    """SHA-256 of a file on the server as it is read back, and of each piece of it: they end there, the last with it.
+
+    Raises SftpError.
+    """
+    whole, position, pieces, left = hashlib.sha256(), 0, [hashlib.sha256()], list(ends)
     async for chunk in session.read(path):
         whole.update(chunk)
-        if start and position + len(chunk) > start:
-            rest.update(chunk[max(start - position, 0) :])
         position += len(chunk)
-    return whole.hexdigest(), rest.hexdigest() if start else whole.hexdigest()
+        while left and position > left[0]:
+            here = len(chunk) - (position - left.pop(0))
+            pieces[-1].update(chunk[:here])
+            pieces.append(hashlib.sha256())
+            chunk = chunk[here:]
+        pieces[-1].update(chunk)
+    pieces += [hashlib.sha256() for _ in left]
+    return whole.hexdigest(), [piece.hexdigest() for piece in pieces]
 
 
 async def remove_quietly(session: Session, path: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from activities.chunks import hashed, split
-from activities.progress import FileProgress, Phase
+from activities.chunks import SentHash, hashed, split
+from activities.progress import FileProgress, Phase, Piece
 from activities.sftp_judge import Refused
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
@@ -63,12 +63,16 @@ class Vanished(SftpError):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one pass over the source brought. `sha256` of the whole, if it is known; `rest` of what was sent now."""
+    """What one pass over the source brought. `sha256` of the whole, if it is known; `rest` of what was sent now.
+
+    `earlier`: what attempts before sent, where nothing else tells what it was to be.
+    """
 
     size: int
     start: int
     sha256: str | None
     rest: str
+    earlier: tuple[Piece, ...]
 
 
 class FileUpload:
@@ -236,8 +240,10 @@ class FileUpload:
         plan, files, attempt = self._plan, self._task.progress.files, self._task.beats.attempt
         offset = self._offset(left, before)
         async with self._opened(left, offset, before.validator if before else None) as (opened, start):
+            earlier = before.pieces if start and before is not None else ()
             files[plan.index] = FileProgress(
                 phase=Phase.WRITING,
+                pieces=earlier,
                 part=attempt,
                 offset=start,
                 size=opened.size,
@@ -247,13 +253,18 @@ class FileUpload:
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
             await self._begin(left, start)
 
-            def acknowledged(offset: int) -> None:
-                files[plan.index] = files[plan.index].model_copy(update={"offset": offset})
+            sent = SentHash(start)
 
-            digest = hashlib.sha256()
+            def acknowledged(offset: int) -> None:
+                now: dict[str, object] = {"offset": offset}
+                rest = sent.upto(offset)
+                if plan.source.sha256 is None:
+                    now["pieces"] = (*earlier, Piece(end=offset, sha256=rest))
+                files[plan.index] = files[plan.index].model_copy(update=now)
+
             size = await self._session.write(
                 plan.part.path,
-                self._fenced(hashed(opened.chunks, digest)),
+                self._fenced(sent.told(opened.chunks)),
                 start=start,
                 exclusive=self._is_new(left, before),
                 keep=plan.in_place,
@@ -261,8 +272,8 @@ class FileUpload:
             )
         if opened.size is not None and size != opened.size:
             raise Refused("source_changed", f"{plan.target.shown}: the source brought {size} bytes of {opened.size}")
-        rest = digest.hexdigest()
-        return Written(size, start, rest if start == 0 else plan.source.sha256, rest)
+        rest = sent.upto(size)
+        return Written(size, start, rest if start == 0 else plan.source.sha256, rest, earlier)
 
     def _is_new(self, left: Left | None, before: FileProgress | None) -> bool:
         """Whether nothing has the name to be written to, or it is somebody else's and to stay."""
@@ -277,7 +288,11 @@ class FileUpload:
             return 0
         can_compare = self._task.modes.stat_after_upload and self._operation.verify is not Verify.SIZE
         told = before if before is not None and (self._plan.in_place or before.part == left.attempt) else None
-        return resume_offset(left.file.size, told, size=self._plan.source.size, read_back=can_compare)
+        there, source = left.file.size or 0, self._plan.source
+        if self._plan.in_place:  # what is behind may be of the file that is replaced
+            there = min(there, told.offset if told is not None else 0)
+        hash_known = source.sha256 is not None
+        return resume_offset(there, told, size=source.size, read_back=can_compare, hash_known=hash_known)
 
     async def _begin(self, left: Left | None, start: int) -> None:
         """Make what is left ours before the first byte is written, in a way that only one attempt can.
@@ -356,7 +371,8 @@ class FileUpload:
 
     async def _read_back(self, written: Written) -> tuple[Verified, str | None]:
         try:
-            whole, rest = await content_hash(self._session, self._plan.part.path, written.start)
+            ends = [piece.end for piece in written.earlier] or ([written.start] if written.start else [])
+            whole, pieces = await content_hash(self._session, self._plan.part.path, ends)
         except SftpError as error:
             if error.code not in UNREADABLE:
                 raise
@@ -364,7 +380,8 @@ class FileUpload:
                 raise Refused("not_readable_back", f"{self._plan.target.shown}: {error}") from None
             self._task.notes.add("the server lets nobody read what was sent: only the size was compared")
             return "size", written.sha256
-        if (whole, rest) != (written.sha256 or whole, written.rest):
+        known = [piece.sha256 for piece in written.earlier] or pieces[:-1]
+        if (whole, pieces) != (written.sha256 or whole, [*known, written.rest]):
             await self._begin_anew("what the server has is not what was sent")
         return "read_back", whole
 

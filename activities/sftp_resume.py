@@ -46,11 +46,13 @@ class Step(StrEnum):
     WRITE = "write"
     COMPARE_AS_OURS = "compare_as_ours"
     """It may have its final name by an earlier attempt: it has, if the content is the same."""
+    COMPARE_BOTH = "compare_both"
+    """The same, and the unfinished file is there, too: some servers rename by a second link, then remove the first."""
     DONE = "done"
     COMPARE_TO_SKIP = "compare_to_skip"
     REFUSE = "refuse"
     ASK = "ask"
-    """Neither name is there any more: it was published and taken away, or somebody removed the unfinished one."""
+    """Ours is under neither name: it was published and is gone or replaced, or somebody removed the unfinished one."""
 
 
 def next_step(
@@ -63,11 +65,13 @@ def next_step(
     moves_on_arrival: bool,
 ) -> Step:
     """`final`: the size of what has the final name, None when nothing has. `size`: the source's, if it is known."""
-    if before is not None and before.phase is Phase.PUBLISHING and not part:
-        if final is None:
+    if before is not None and before.phase is Phase.PUBLISHING:
+        if final is not None and final == before.size:
+            return Step.COMPARE_BOTH if part else Step.COMPARE_AS_OURS
+        if not part and final is None:
             return Step.DONE if moves_on_arrival else Step.ASK
-        if final == before.size:
-            return Step.COMPARE_AS_OURS
+        if not part:
+            return when_not_ours(overwrite)
     if final is None:
         return Step.WRITE
     if overwrite is Overwrite.FAIL:
@@ -75,3 +79,11 @@ def next_step(
     if overwrite is Overwrite.SKIP_IF_SAME and size in (None, final):
         return Step.COMPARE_TO_SKIP
     return Step.WRITE
+
+
+def when_not_ours(overwrite: Overwrite) -> Step:
+    """What to do where ours may have had its final name, and something else has it now.
+
+    To send ours once more could replace somebody's newer file.
+    """
+    return Step.REFUSE if overwrite is Overwrite.FAIL else Step.ASK

@@ -20,7 +20,7 @@ from activities.sftp_publish import (
     remove_quietly,
     set_aside,
 )
-from activities.sftp_resume import TAIL, Step, next_step, resume_offset
+from activities.sftp_resume import TAIL, Step, next_step, resume_offset, when_not_ours
 from activities.sftp_sources import Opened, UploadSource
 from activities.sftp_task import Task
 from definitions.sftp import Overwrite, SftpUpload, Transferred, Verify
@@ -105,27 +105,41 @@ class FileUpload:
         if left is not None and not plan.in_place:
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
         final = await self._look(plan.target) if not plan.in_place else left.file if left is not None else None
-        step = self._step(before, left, final)
-        if step is Step.COMPARE_AS_OURS:
-            assert before is not None, "it was being published"
-            same = self._operation.verify is Verify.SIZE or await self._is(plan.target, before.sha256)
-            step = Step.DONE if same else self._step(None, left, final)
+        step = await self._compared(self._step(before, left, final), before, left, final)
         if step is Step.DONE:
             assert before is not None, "it was being published"
             if before.aside:
                 await remove_quietly(self._session, set_aside(plan.target))
             return await self._finish(_result(plan, before))
-        if step is Step.ASK and before is not None and not self._task.modes.stat_after_upload:
+        unseen = final is None and not self._task.modes.stat_after_upload
+        if step is Step.ASK and before is not None and unseen:
             return await self._rename_unseen(before)
         if step is Step.ASK:
             del self._task.progress.files[plan.index]  # who decides to send it again has looked
-            raise Refused("outcome_unknown", f"{plan.target.shown} and its unfinished file are both gone")
+            gone = "and its unfinished file are both gone"
+            other = "is not what was sent, and its unfinished file is gone"
+            raise Refused("outcome_unknown", f"{plan.target.shown} {gone if final is None else other}")
         if step is Step.REFUSE:
             raise Refused("already_exists", f"{plan.target.shown} is there already")
         if step is Step.COMPARE_TO_SKIP and (sha256 := await self._same(final)):
             size = final.size if final is not None and final.size is not None else 0
             return Transferred(path=plan.target.shown, bytes=size, sha256=sha256, skipped=True)
         return await self._send(left, before)
+
+    async def _compared(
+        self, step: Step, before: FileProgress | None, left: Left | None, final: RemoteFile | None
+    ) -> Step:
+        """What to do when content has told whether the final name holds ours already."""
+        target = self._plan.target
+        if step is Step.COMPARE_AS_OURS and before is not None:
+            same = self._operation.verify is Verify.SIZE or await self._is(target, before.sha256)
+            return Step.DONE if same else when_not_ours(self._operation.overwrite)
+        if step is Step.COMPARE_BOTH and left is not None:
+            if not await self._are_the_same(left, target):
+                return self._step(None, left, final)
+            await self._session.remove(left.place.path)
+            return Step.DONE
+        return step
 
     async def _left(self) -> Left | None:
         """The newest unfinished file. What else has its name is removed: a link leads elsewhere."""
@@ -443,6 +457,14 @@ class FileUpload:
                 raise
             return True
         return sha256 in (None, whole)
+
+    async def _are_the_same(self, left: Left, place: Place) -> bool:
+        try:
+            return await content_hash(self._session, left.place.path) == await content_hash(self._session, place.path)
+        except SftpError as error:
+            if error.code not in UNREADABLE:
+                raise
+            return False
 
     async def _same(self, final: RemoteFile | None) -> str | None:
         """The hash, if what is there has the source's content."""

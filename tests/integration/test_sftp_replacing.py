@@ -4,6 +4,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -12,9 +13,16 @@ from activities.parking import CallFailed
 from definitions.run import Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
-from tests.fixtures.sftp_runs import upload_of
+from tests.fixtures.sftp_runs import sha256, upload_of
 
+CONTENT = b"content of ours"
 POSIX_RENAME = b"posix-rename@openssh.com"
+
+
+async def cut_off(attempts: Attempts, cut: Cut, **operation: Any) -> None:
+    """An attempt whose line breaks at this point."""
+    with pytest.raises(CallFailed):
+        await attempts.do("upload", cut=cut, **operation)
 
 
 @pytest.fixture
@@ -118,3 +126,46 @@ async def test_a_server_that_does_not_permit_to_replace_has_the_old_file_set_asi
 
     assert troubled.path("file.bin").read_bytes() == b"new"
     assert troubled.names() == ["file.bin"]
+
+
+@pytest.mark.parametrize("newer", [b"x" * len(CONTENT), b"of another size"], ids=["same-size", "other-size"])
+async def test_a_newer_file_in_the_place_of_ours_is_not_replaced_though_replacing_was_allowed(
+    attempts: Attempts, newer: bytes
+) -> None:
+    operation = upload_of(await attempts.keep(CONTENT), overwrite="replace")
+    await cut_off(attempts, Cut("rename", after=True), **operation)
+    attempts.path("file.bin").write_bytes(newer)
+
+    failure = await attempts.fails("upload", attempt=2, **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.UNKNOWN, "outcome_unknown")
+    assert "is not what was sent" in failure.message
+    assert attempts.path("file.bin").read_bytes() == newer
+
+
+@pytest.mark.parametrize("more", [{}, {"verify": "size"}, {"overwrite": "replace"}], ids=str)
+async def test_a_file_that_has_both_names_is_published(attempts: Attempts, more: dict[str, Any]) -> None:
+    """OpenSSH's own rename makes a second link, then removes the first; it can be killed in between."""
+    operation = upload_of(await attempts.keep(CONTENT), **more)
+    await cut_off(attempts, Cut("rename"), **operation)
+    attempts.path("file.bin").hardlink_to(attempts.path(attempts.names()[0]))
+    inode = attempts.path("file.bin").stat().st_ino
+
+    result = await attempts.do("upload", attempt=2, **operation)
+
+    assert attempts.names() == ["file.bin"]
+    assert (attempts.path("file.bin").stat().st_ino, result.sha256) == (inode, sha256(CONTENT))
+
+
+@pytest.mark.parametrize("verify", ["auto", "size"])
+async def test_an_old_file_of_the_same_size_is_not_taken_for_a_second_name_of_ours(
+    attempts: Attempts, verify: str
+) -> None:
+    attempts.path("file.bin").write_bytes(b"x" * len(CONTENT))
+    operation = upload_of(await attempts.keep(CONTENT), overwrite="replace", verify=verify)
+    await cut_off(attempts, Cut("rename"), **operation)
+
+    await attempts.do("upload", attempt=2, **operation)
+
+    assert attempts.names() == ["file.bin"]
+    assert attempts.path("file.bin").read_bytes() == CONTENT

@@ -96,6 +96,17 @@ def test_a_file_of_another_size_is_never_the_same() -> None:
     assert step(None, final=99, overwrite=Overwrite.SKIP_IF_SAME) is Step.WRITE
 
 
+@pytest.mark.parametrize("overwrite", [Overwrite.REPLACE, Overwrite.SKIP_IF_SAME])
+def test_something_else_where_ours_may_have_been_is_a_question_whatever_may_be_replaced(overwrite: Overwrite) -> None:
+    assert step(PUBLISHING, final=99, overwrite=overwrite) is Step.ASK
+    assert step(PUBLISHING, final=99, part=True, overwrite=overwrite) is not Step.ASK
+
+
+@pytest.mark.parametrize("overwrite", list(Overwrite))
+def test_two_files_of_its_size_are_compared(overwrite: Overwrite) -> None:
+    assert step(PUBLISHING, part=True, final=100, overwrite=overwrite) is Step.COMPARE_BOTH
+
+
 def test_two_names_that_are_gone_are_a_question_unless_the_server_takes_files_away() -> None:
     assert step(PUBLISHING) is Step.ASK
     assert step(PUBLISHING, moves=True) is Step.DONE

@@ -53,20 +53,41 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
     """
     source = await task.places.resolve(operation.path)
     target = await task.places.resolve(operation.to, source.name)
+    if source.path == target.path:
+        raise Refused("invalid_request", f"{source.shown} cannot be moved onto itself")
     found = await task.session.lstat(source.path)
     if found is None:
         await _moved_before(task, source, target)
     else:
         _check_not_root(source)
-        if operation.overwrite == "fail" and await task.session.lstat(target.path) is not None:
-            raise Refused("already_exists", f"{target.shown} is there already")
-        if operation.make_folders:
-            await task.places.make_folder_of(target)
-        task.progress.source = seen_of(found)
-        await task.beats.record()
+        await _move(task, operation, source, found, target)
+    return Outcome(f"moved {source.shown} to {target.shown}", paths=(target.shown,))
+
+
+async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFile, target: Place) -> None:
+    there = await task.session.lstat(target.path)
+    if operation.overwrite == "fail" and there is not None:
+        raise Refused("already_exists", f"{target.shown} is there already")
+    if operation.make_folders:
+        await task.places.make_folder_of(target)
+    task.progress.source = seen_of(found)
+    await task.beats.record()
+    if there is not None and seen_of(there) == seen_of(found):
+        await _move_over_its_like(task, source, target)
+    else:
         replace = operation.overwrite == "replace"
         await publish(task.session, source.path, target, replace=replace, notes=task.notes)
-    return Outcome(f"moved {source.shown} to {target.shown}", paths=(target.shown,))
+
+
+async def _move_over_its_like(task: Task, source: Place, target: Place) -> None:
+    """Both names may be of one file, as where capitals are not told apart: nothing is removed to make place."""
+    try:
+        await task.session.rename(source.path, target.path, replace=True)
+    except SftpError as error:
+        if error.code not in ("unsupported", "already_exists"):
+            raise
+        told = f"{target.shown} is there, and may be {source.shown} itself: the server replaces no files in one step"
+        raise Refused("already_exists", told) from None
 
 
 async def _moved_before(task: Task, source: Place, target: Place) -> None:

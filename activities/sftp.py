@@ -226,7 +226,8 @@ class SftpActivities:
             told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
             await self._credentials.note_dead(credential, failure.category, told)
         elif failure.verdict is Verdict.AGAIN:
-            await beats.record()
+            with contextlib.suppress(Refused):
+                await beats.record()
         elif failure.verdict is Verdict.FINAL:
             await self._clean_up(server, unfinished)
 

@@ -10,6 +10,7 @@ from temporalio.client import AsyncActivityCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.progress import Progress
+from activities.sftp_judge import Refused
 
 CANCELLED_WITHIN = 60.0
 """Seconds in which the worker learns that its attempt is not wanted any more."""
@@ -32,7 +33,7 @@ async def record_at_temporal(details: dict[str, Any]) -> None:
         pass
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
+            raise Refused("temporal_unreachable", f"Temporal does not answer ({error.status.name})") from None
     await asyncio.sleep(CANCELLED_WITHIN)
     raise TimeoutError("the attempt was given up, and its worker was not told")
 

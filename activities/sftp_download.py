@@ -22,13 +22,12 @@ UNKNOWN_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file on the server. `target` is where it is moved to afterwards."""
+    """A file on the server."""
 
     place: Place
     path: str
     """Where its bytes are, if `place` is a link."""
     seen: Seen
-    target: Place | None
 
 
 async def download(task: Task, operation: SftpDownload) -> Outcome:
@@ -99,10 +98,9 @@ async def _look(task: Task, operation: SftpDownload, place: Place) -> Wanted:
     if found.kind != "file":
         raise Refused("not_a_file", f"{place.shown} is a {found.kind}")
     _check_size(operation, place, found.size or 0)
-    target = None
     if operation.move_to is not None:
-        target = await task.places.resolve(operation.move_to, place.name)
-    return Wanted(place, followed.path, seen_of(found), target)
+        await task.places.resolve(operation.move_to, place.name)  # what cannot be moved is not fetched either
+    return Wanted(place, followed.path, seen_of(found))
 
 
 def _check_size(operation: SftpDownload, place: Place, size: int) -> None:

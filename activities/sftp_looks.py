@@ -33,6 +33,11 @@ class Looks:
             if count >= MANY:
                 await self._list(folder)
 
+    def saw(self, path: str) -> bool:
+        """Whether a listing held it; nothing is asked for that."""
+        folder, name = posixpath.split(path)
+        return name in self._listed.get(folder, {})
+
     async def lstat(self, path: str) -> RemoteFile | None:
         """As it was when the attempt began, or is now. Raises SftpError."""
         folder, name = posixpath.split(path)

@@ -44,11 +44,16 @@ async def publish(session: Session, part: str, target: Place, *, replace: bool, 
     notes.add("the server replaces no files: the old one was removed just before the new one got its name")
 
 
-async def publish_checksum(session: Session, sha256: str, file: Place, key: str, notes: Notes) -> None:
-    """Beside a file that has not its name yet, and whole from the moment that it is seen. Raises SftpError."""
-    part = checksum_part(file, key).path
-    await session.write(part, _once(f"{sha256}  {file.name}\n".encode()))
-    await publish(session, part, _checksum(file), replace=True, notes=notes)
+async def publish_checksum(task: Task, sha256: str, file: Place, index: int) -> None:
+    """Beside a file that has not its name yet, and, but for servers without rename, whole when it is seen.
+
+    Raises SftpError.
+    """
+    target = _checksum(file)
+    part = checksum_part(file, task.key(index)) if task.modes.rename else target
+    await task.session.write(part.path, _once(f"{sha256}  {file.name}\n".encode()))
+    if part != target:
+        await publish(task.session, part.path, target, replace=True, notes=task.notes)
 
 
 def checksum_part(file: Place, key: str) -> Place:

@@ -81,7 +81,6 @@ class HttpAnswer:
     @contextlib.asynccontextmanager
     async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
         """Raises SourceFailed, also while it is read."""
-        start = start if validator is not None else 0
         async with self._http.open(
             self._ref, self._source, start, validator, stall=self._stall, overall=self._overall
         ) as answer:

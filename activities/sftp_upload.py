@@ -19,16 +19,16 @@ async def upload(task: Task, operation: SftpUpload) -> Outcome:
     """Raises Refused, SftpError, and what sources raise."""
     plans = [await _plan(task, operation, index, file) for index, file in enumerate(operation.files)]
     _check_targets(plans)
-    for plan in plans:
-        before = task.progress.files.get(plan.index)
-        if before is not None and (before.phase is Phase.WRITING or not plan.in_place):
-            task.leftovers[plan.index] = unfinished_files(task, operation, plan)
     if not task.modes.rename:
         task.notes.add(IN_PLACE)
 
     left = [plan for plan in plans if plan.index not in task.progress.done]
     looks = Looks(task.session)
     await looks.prepare(path for plan in left for path in {plan.part.path, plan.target.path})
+
+    for plan in left:
+        if _is_begun(task, plan, looks):
+            task.leftovers[plan.index] = unfinished_files(task, operation, plan)
 
     async def one(plan: Plan) -> None:
         result = await FileUpload(task, operation, plan, looks).run()
@@ -41,6 +41,14 @@ async def upload(task: Task, operation: SftpUpload) -> Outcome:
     if 0 < (skipped := sum(each.skipped for each in files)) < len(files):
         task.notes.add(f"{skipped} of {len(files)} files were there already, with the same content")
     return outcome_of_files("sent", files)
+
+
+def _is_begun(task: Task, plan: Plan, looks: Looks) -> bool:
+    """Whether an earlier attempt has left something of it that is ours to remove: a temporary name always is."""
+    before = task.progress.files.get(plan.index)
+    if plan.in_place:
+        return before is not None and before.phase is Phase.WRITING
+    return before is not None or looks.saw(plan.part.path)
 
 
 async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUpload) -> Plan:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
+from activities.chunks import hashed, split
 from activities.progress import FileProgress, Phase
 from activities.sftp_judge import Refused
 from activities.sftp_looks import Looks
@@ -71,6 +72,8 @@ class FileUpload:
         if part is not None and part.kind != "file" and not plan.in_place:
             await self._session.remove(plan.part.path)  # a link would lead what is written elsewhere
             part = None
+        if part is not None and not plan.in_place:
+            self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
         final = part if plan.in_place else await self._look(plan.target)
         step = self._step(before, part, final)
         if step is Step.COMPARE_AS_OURS:
@@ -181,7 +184,7 @@ class FileUpload:
 
             digest = hashlib.sha256()
             size = await self._session.write(
-                plan.part.path, _hashed(opened.chunks, digest), start=start, on_progress=acknowledged
+                plan.part.path, hashed(opened.chunks, digest), start=start, on_progress=acknowledged
             )
         if opened.size is not None and size != opened.size:
             raise Refused("source_changed", f"{plan.target.shown}: the source brought {size} bytes of {opened.size}")
@@ -198,7 +201,7 @@ class FileUpload:
         if remote is not None:
             async with source.open(offset - tail, validator) as opened:
                 if opened.start == offset - tail and opened.size in (None, self._size_before(opened)):
-                    head, rest = await _split(opened.chunks, tail)
+                    head, rest = await split(opened.chunks, tail)
                     if head == remote:
                         yield Opened(rest, offset, opened.size, opened.validator), offset
                         return
@@ -267,8 +270,7 @@ class FileUpload:
     async def _publish_checksum(self, sha256: str | None) -> None:
         if sha256 is None:
             raise Refused("not_readable_back", f"{self._plan.target.shown}: its checksum cannot be known")
-        key = self._task.key(self._plan.index)
-        await publish_checksum(self._session, sha256, self._plan.target, key, self._task.notes)
+        await publish_checksum(self._task, sha256, self._plan.target, self._plan.index)
 
     async def _finish(self, result: Transferred) -> Transferred:
         if self._plan.marker is not None:
@@ -320,7 +322,7 @@ class FileUpload:
     async def _source_hash(self) -> str:
         digest = hashlib.sha256()
         async with self._plan.source.open(0, None) as opened:
-            async for _ in _hashed(opened.chunks, digest):
+            async for _ in hashed(opened.chunks, digest):
                 pass
         return digest.hexdigest()
 
@@ -342,27 +344,3 @@ def _result(plan: Plan, done: FileProgress) -> Transferred:
             "verified": done.verified,
         }
     )
-
-
-async def _hashed(chunks: AsyncIterator[bytes], digest: "hashlib._Hash") -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        digest.update(chunk)
-        yield chunk
-
-
-async def _split(chunks: AsyncIterator[bytes], length: int) -> tuple[bytes, AsyncIterator[bytes]]:
-    """The first so many bytes, and what follows them."""
-    head = bytearray()
-    while len(head) < length:
-        try:
-            head += await anext(chunks)
-        except StopAsyncIteration:
-            break
-    return bytes(head[:length]), _joined(bytes(head[length:]), chunks)
-
-
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if first:
-        yield first
-    async for chunk in rest:
-        yield chunk

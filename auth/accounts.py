@@ -225,8 +225,8 @@ def _checked_host_keys(integration: Integration, given: Sequence[str]) -> Sequen
     if not given:
         raise AccountError(
             f"integration {integration.key!r} asks for the keys of the account's server (auth.host_key: "
-            f"{auth.host_key}): --host-key 'ssh-ed25519 AAAA…', --host-key SHA256:…, or --host-key @FILE; over HTTP "
-            "host_keys"
+            f"{auth.host_key}): --host-key 'ssh-ed25519 AAAA…', --host-key SHA256:…, or --host-key @FILE "
+            "(over HTTP, host_keys)"
         )
     return checked_lines(auth.host_key, given)
 

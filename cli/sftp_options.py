@@ -62,6 +62,17 @@ async def begin_run(
     return await start(session, operation, CredentialRef(adapter=adapter, profile=profile, subject=subject), key)
 
 
+async def check_bound(
+    session: Session, operation: "AnyOperation", adapter: str, profile: str, subject: str | None
+) -> None:
+    """Raises what `begin_run` would, before files are stored for it."""
+    from definitions.refs import CredentialRef
+    from runtime.binding import bound_integration, check_fits
+
+    ref = CredentialRef(adapter=adapter, profile=profile, subject=subject)
+    check_fits(operation, await bound_integration(session.stores, ref), adapter)
+
+
 def sftp_operation(fields: dict[str, Any]) -> "AnyOperation":
     """Raises CliError: with a line for each fault, naming its argument."""
     from pydantic import ValidationError

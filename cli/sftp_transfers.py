@@ -24,6 +24,7 @@ from cli.sftp_options import (
     SubjectOption,
     TimeoutOption,
     begin_run,
+    check_bound,
     limits,
     sftp_operation,
 )
@@ -92,10 +93,11 @@ def put(
         "make_folders": not no_folders,
         **limits(timeout, stall_after, give_up_after),
     }
-    sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
+    unfilled = sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
     called = [_called(each, name) for each in files]
 
     async def begin(session: Session) -> "Started":
+        await check_bound(session, unfilled, adapter, profile, subject)
         stored = [await _store(session, file, each) for file, each in zip(files, called, strict=True)]
         wanted = [{"type": "asset", "asset": each.model_dump()} for each in stored] + sources
         operation = sftp_operation({**options, "files": [{"source": each, "path": target} for each in wanted]})

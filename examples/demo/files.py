@@ -17,6 +17,7 @@ SIZE = 128 * MIB
 SPEED = 48 * MIB
 """Bytes per second that the partner's line has: slow enough to be killed half-way."""
 HALF_WAY_SECONDS = 60.0
+KEPT = ("scans.tar", "stock.csv")
 PARTNER = ("warehouse", "--profile", "production")
 
 
@@ -105,6 +106,8 @@ class Files:
             self._narrator.expect("exit status 0", outcome.status, 0)
             self._narrator.expect("it is here", target.read_text(encoding="utf-8"), "part,count\nhinge,12\n")
             self._narrator.expect("and there it is done", self._names("outgoing"), ["done", "done/stock.csv"])
+            kept = await self._tieline("assets", "list")
+            self._narrator.expect("both files are kept as assets", all(name in kept.output for name in KEPT))
 
     async def from_an_api(self) -> None:
         """What an HTTP API answers is streamed to the SFTP server."""

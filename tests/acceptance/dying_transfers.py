@@ -33,6 +33,7 @@ POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "before-delete": (SftpSession, "remove", False, 1),
     "after-delete": (SftpSession, "remove", True, 1),
     "after-move": (SftpSession, "rename", True, 1),
+    "many-files": (SftpSession, "rename", False, 21),
 }
 """Where, and at the so many-th call for a file of that folder; True: after what the method does."""
 MID_DOWNLOAD = "mid-download"

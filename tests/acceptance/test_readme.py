@@ -114,7 +114,7 @@ async def up(environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
         assert await process.wait() == 0
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 async def test_the_readme_shows_what_its_commands_print(tmp_path: Path, systems: Systems) -> None:
     tour = list(told((ROOT / "README.md").read_text(encoding="utf-8")))
     assert len(tour) > 10

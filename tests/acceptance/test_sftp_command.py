@@ -279,6 +279,7 @@ WRONG = {
     "a path out of the root": (["get", "bank", "../secrets"], 2, "PATH: the path may not hold .. as a part"),
     "a target out of the root": (["put", "bank", "LETTER", "a/../../b"], 2, "TO: the path may not hold .. as a part"),
     "a home folder": (["ls", "bank", "~other"], 2, "PATH: the path may not begin with ~"),
+    "a file in the adapter's place": (["put", "LETTER", "bank", "in/"], 2, "adapter '"),
     "no target": (["put", "bank", "LETTER"], 2, "nothing to send"),
     "a file that is not here": (["put", "bank", "nowhere.txt", "in/"], 2, "nowhere.txt cannot be read (No such file"),
     "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
@@ -315,6 +316,17 @@ async def test_what_people_type_wrong_is_answered_with_what_is_wrong(
     assert (ran.status, ran.output) == (status, "")
     assert told in ran.errors
     assert "Traceback" not in ran.errors
+
+
+async def test_nothing_is_stored_for_an_adapter_that_is_not_there(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "in-vain.txt").write_bytes(b"in vain")
+
+    ran = await files("put", "bnak", str(tmp_path / "in-vain.txt"), "in/")
+    kept = await files.tieline("assets", "list")
+
+    assert ran.status == 2
+    assert kept.status == 0
+    assert "in-vain.txt" not in kept.output
 
 
 async def test_json_and_content_do_not_share_standard_output(files: Files) -> None:

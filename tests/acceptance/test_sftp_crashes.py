@@ -19,7 +19,8 @@ from tests.fixtures.sshd import Sshd
 LIMIT = timedelta(seconds=120)
 DOWNLOADS = {MID_DOWNLOAD, "after-commit", "before-delete", "after-delete"}
 MOVES = {"after-move"}
-UPLOADS = POINTS.keys() - DOWNLOADS - MOVES
+MANY = "many-files"
+UPLOADS = POINTS.keys() - DOWNLOADS - MOVES - {MANY}
 MORE: dict[str, dict[str, Any]] = {
     "after-checksum": {"checksum_file": True},
     "before-marker": {"marker_file": "{name}.done"},
@@ -72,6 +73,10 @@ async def start(world: SftpWorld, point: str, content: bytes) -> str:
     if point in UPLOADS:
         operation = upload_of(await world.keep(content), f"{point}/", **MORE.get(point, {}))
         return (await world.start("upload", **operation)).id
+    if point == MANY:
+        assets = [await world.keep(f"{index}".encode(), f"{index:02}.txt") for index in range(40)]
+        files = [{"source": {"type": "asset", "asset": asset}, "path": f"{point}/"} for asset in assets]
+        return (await world.start("upload", files=files)).id
     (world.folder / point).mkdir()
     (world.folder / point / "file.bin").write_bytes(content)
     if point in MOVES:
@@ -85,7 +90,7 @@ async def finish(world: SftpWorld, point: str, run: str) -> Finished:
     if asset is not None:
         held = await world.content(asset)
     else:
-        held = next(path for path in (world.folder / point).iterdir() if path.stat().st_size > 1000).read_bytes()
+        held = max((world.folder / point).iterdir(), key=lambda path: path.stat().st_size).read_bytes()
     return Finished(result, [name.partition("/")[2] for name in world.names(point)], held)
 
 
@@ -132,4 +137,12 @@ def test_a_move_whose_worker_was_killed_ends_with_the_file_at_its_new_place_alon
 
     assert seen.names == ["moved.bin"]
     assert seen.content == content
+    assert seen.result.attempt == 2
+
+
+def test_many_files_whose_worker_was_killed_arrive_once_each(finished: dict[str, Finished]) -> None:
+    seen = finished[MANY]
+
+    assert seen.names == [f"{index:02}.txt" for index in range(40)]
+    assert [file.sha256 for file in seen.result.files] == [sha256(f"{index}".encode()) for index in range(40)]
     assert seen.result.attempt == 2

@@ -158,7 +158,7 @@ async def test_the_source_is_not_deleted_before_temporal_holds_what_was_fetched(
 
 
 async def test_a_pattern_brings_files_that_are_old_enough_in_order_and_no_hidden_ones(attempts: Attempts) -> None:
-    for name, age in [("b.csv", 100), ("a.csv", 100), ("new.csv", 0), (".a.csv.1.part", 100), ("c.txt", 100)]:
+    for name, age in [("b.csv", 100), ("a.csv", 100), ("new.csv", 0), (".hidden.csv", 100), ("c.txt", 100)]:
         put(attempts, f"in/{name}", name.encode(), age)
     attempts.path("in/folder.csv").mkdir()
 
@@ -204,6 +204,16 @@ async def test_what_cannot_be_fetched_is_refused_for_good_and_its_source_stays(
 
     assert (failure.verdict, failure.category) == (Verdict.FINAL, category)
     assert attempts.names() == ["a.txt"]
+
+
+async def test_what_could_not_be_moved_afterwards_is_not_fetched(attempts: Attempts) -> None:
+    put(attempts, "a.txt", b"content")
+    attempts.path("out").symlink_to("/tmp")
+
+    failure = await attempts.fails("download", paths=["a.txt"], after="move", move_to="out/")
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
+    assert attempts.progress.fetched == {}
 
 
 async def test_a_link_out_of_the_root_is_not_fetched(attempts: Attempts) -> None:

@@ -275,3 +275,34 @@ async def test_the_root_folder_itself_is_not_deleted(attempts: Attempts, path: s
         await attempts.do("delete", path=path, recursive=True)
 
     assert attempts.names() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "operation"),
+    [
+        ("list", {"path": "."}),
+        ("delete", {"path": "in", "recursive": True}),
+        ("download", {"paths": ["in/*"], "glob": True}),
+    ],
+)
+async def test_an_operation_looks_at_so_many_entries_and_no_more(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch, type_: str, operation: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("activities.sftp_entries.MAX_SEEN", 3)
+    put(attempts, *(f"in/{index}" for index in range(4)), *"abcd")
+
+    failure = await attempts.fails(type_, **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "too_many_entries")
+
+
+async def test_a_listing_ends_so_many_folders_down_and_says_so(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.sftp_list.MAX_DEPTH", 2)
+    put(attempts, "a/b/c/deep", "a/flat")
+
+    result = await attempts.do("list", recursive=True, kind="file")
+
+    assert [entry.path for entry in result.entries or ()] == ["a/flat"]
+    assert "levels down" in result.notes[0]

@@ -197,6 +197,24 @@ async def test_a_file_that_appears_during_the_upload_is_not_replaced_either(atte
     assert attempts.names() == ["file.bin"]
 
 
+async def test_a_file_that_appears_just_before_the_rename_is_not_replaced(attempts: Attempts) -> None:
+    renames = 0
+
+    def appears(*_: Any) -> bool:
+        nonlocal renames
+        renames += 1
+        if renames == 1:
+            attempts.path("file.bin").write_bytes(b"theirs")
+        return False
+
+    operation = upload_of(await attempts.keep(b"ours"))
+    failure = await attempts.fails("upload", cut=Cut("rename", when=appears), **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "already_exists")
+    assert attempts.path("file.bin").read_bytes() == b"theirs"
+    assert attempts.names() == ["file.bin"]
+
+
 @pytest.mark.parametrize(("there", "skipped"), [(b"same", True), (b"diff", False), (b"longer", False)])
 async def test_skip_if_same_compares_content_and_not_only_sizes(
     attempts: Attempts, there: bytes, skipped: bool
@@ -260,6 +278,14 @@ async def test_without_rename_a_file_goes_on_under_its_final_name(attempts: Atte
     assert result.resumed_from == 5_000_000 - 16 * 255 * 1024
     assert attempts.path("file.bin").read_bytes() == content
     assert "seen under its final name before it was whole" in result.notes[0]
+
+
+async def test_without_rename_a_checksum_stands_beside_the_file_all_the_same(attempts: Attempts) -> None:
+    attempts.modes = {"rename": False}
+
+    await attempts.do("upload", cut=Cut("rename"), **upload_of(await attempts.keep(b"content"), checksum_file=True))
+
+    assert attempts.names() == ["file.bin", "file.bin.sha256"]
 
 
 async def test_without_rename_a_foreign_file_is_neither_replaced_nor_removed(attempts: Attempts) -> None:

@@ -53,6 +53,7 @@ class Session(Looking, Protocol):
         chunks: AsyncIterator[bytes],
         *,
         start: int = 0,
+        exclusive: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> int: ...
 

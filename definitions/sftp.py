@@ -97,6 +97,13 @@ class SftpUpload(_Operation):
     permissions: Annotated[str, Field(pattern="^[0-7]{3,4}$")] | None = Field(default=None, description="Octal: 0640")
     modified_at: AwareDatetime | None = None
 
+    @model_validator(mode="after")
+    def _marker_beside(self) -> "SftpUpload":
+        taken = {"{name}", "{name}.sha256"} if self.checksum_file else {"{name}"}
+        if self.marker_file in taken:
+            raise ValueError("marker_file takes the name of the file itself, or of its checksum")
+        return self
+
     @property
     def assets(self) -> tuple[Asset, ...]:
         """Those that it sends."""

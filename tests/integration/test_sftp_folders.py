@@ -204,7 +204,7 @@ async def test_a_server_that_copies_nothing_has_it_go_through_here(
 ) -> None:
     from net.sftp import SftpSession
 
-    async def offers_none(*_: object) -> bool:
+    async def offers_none(*_: object, **__: object) -> bool:
         return False
 
     monkeypatch.setattr(SftpSession, "copy", offers_none)

@@ -13,7 +13,7 @@ from examples.externalsystems import Systems
 from runtime.assembly import open_worker
 from runtime.temporal_server import TemporalAddress
 from tests.acceptance.dying_transfers import MID_DOWNLOAD, POINTS, dying_worker
-from tests.fixtures.sftp_runs import SftpWorld, open_sftp_world, sha256, upload_of
+from tests.fixtures.sftp_runs import SftpWorld, aged, open_sftp_world, sha256, upload_of
 from tests.fixtures.sshd import Sshd
 
 LIMIT = timedelta(seconds=120)
@@ -79,6 +79,7 @@ async def start(world: SftpWorld, point: str, content: bytes) -> str:
         return (await world.start("upload", files=files)).id
     (world.folder / point).mkdir()
     (world.folder / point / "file.bin").write_bytes(content)
+    aged(world.folder / point)
     if point in MOVES:
         return (await world.start("move", path=f"{point}/file.bin", to=f"{point}/moved.bin")).id
     return (await world.start("download", paths=[f"{point}/file.bin"], after="delete")).id

@@ -72,10 +72,14 @@ async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | N
 def _check_targets(operation: SftpUpload, plans: Sequence[Plan]) -> None:
     taken: set[str] = set()
     for plan in plans:
-        beside = checksum_of(plan.target) if operation.checksum_file else None
-        for place in filter(None, (plan.target, beside, plan.marker)):
+        if plan.target.path in taken:
+            raise Refused("invalid_request", f"two files of the run are to become {plan.target.shown}")
+        taken.add(plan.target.path)
+    for plan in plans:
+        checksum = checksum_of(plan.target) if operation.checksum_file else None
+        for place in filter(None, (checksum, plan.marker)):
             if place.path in taken:
-                told = f"{place.shown} is to be two files of the run, their checksums and markers among them"
+                told = f"{place.shown}, a checksum or marker, has the name of another file of the run"
                 raise Refused("invalid_request", told)
             taken.add(place.path)
 

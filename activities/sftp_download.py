@@ -36,7 +36,7 @@ class Wanted:
 
 
 async def download(task: Task, operation: SftpDownload) -> Outcome:
-    """Raises Refused, SftpError, AssetStoreUnavailable."""
+    """Raises Refused, SftpError, AssetStoreFull, AssetStoreUnavailable."""
     await _settle(task, operation)
     wanted = await _wanted(task, operation)
 
@@ -145,6 +145,7 @@ async def _fetch_and_settle(task: Task, operation: SftpDownload, file: Wanted) -
 async def _fetch(task: Task, operation: SftpDownload, file: Wanted) -> tuple[Asset, int]:
     async with task.assets.draft(_draft_key(task, file)) as draft:
         start = await _go_on_at(task, draft, file)
+        await draft.check_room((file.seen.size or 0) - start)
         async with aclosing(task.session.read(file.path, start)) as chunks:
             async for chunk in chunks:
                 _check_size(operation, file.place, draft.size + len(chunk))

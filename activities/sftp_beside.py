@@ -54,10 +54,16 @@ async def withdraw_checksum(task: Task, sha256: str, file: Place) -> None:
         await remove_quietly(task.session, target.path)
 
 
-async def publish_marker(task: Task, marker: Place, *, replace: bool) -> None:
-    """An empty file. Raises Refused, SftpError."""
-    await task.places.make_folder_of(marker)
-    await _write_in_place(task.session, marker, b"", replace=replace)
+async def publish_marker(task: Task, marker: Place, file: Place, *, replace: bool) -> None:
+    """An empty file. Raises Refused, SftpError, which say that the file itself is there."""
+    told = f"{file.shown} has its final name, and its marker {marker.shown} is missing"
+    try:
+        await task.places.make_folder_of(marker)
+        await _write_in_place(task.session, marker, b"", replace=replace)
+    except SftpError as error:
+        raise SftpError(error.code, f"{told}: {error}") from None
+    except Refused as error:
+        raise Refused(error.category, f"{told}: {error}") from None
 
 
 async def _write_in_place(session: Session, place: Place, content: bytes, *, replace: bool) -> None:

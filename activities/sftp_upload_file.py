@@ -309,7 +309,7 @@ class FileUpload:
 
     async def _finish(self, result: Transferred) -> Transferred:
         if self._plan.marker is not None:
-            await publish_marker(self._task, self._plan.marker, replace=self._replaces)
+            await publish_marker(self._task, self._plan.marker, self._plan.target, replace=self._replaces)
         return result
 
     async def _look(self, place: Place) -> RemoteFile | None:

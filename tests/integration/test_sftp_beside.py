@@ -130,3 +130,22 @@ async def test_a_marker_that_would_take_the_place_of_what_it_marks_is_no_operati
 
     with pytest.raises(ValueError, match="marker_file"):
         SftpUpload.model_validate({"type": "sftp.upload", **operation})
+
+
+@pytest.mark.parametrize("overwrite", ["fail", "replace"])
+async def test_a_marker_that_cannot_be_written_fails_with_the_word_that_the_file_is_there(
+    attempts: Attempts, overwrite: str
+) -> None:
+    def comes(*_: object) -> bool:
+        attempts.path("file.bin.done/full").mkdir(parents=True, exist_ok=True)
+        return False
+
+    operation = upload_of(await attempts.keep(b"content"), marker_file="{name}.done", overwrite=overwrite)
+    failure = await attempts.fails("upload", cut=Cut("rename", when=comes), **operation)
+    attempts.path("file.bin.done/full").rmdir()
+    attempts.path("file.bin.done").rmdir()
+    again = await attempts.do("upload", attempt=2, **operation)
+
+    assert "file.bin has its final name, and its marker file.bin.done is missing" in failure.message
+    assert again.sha256 == sha256(b"content")
+    assert attempts.names() == ["file.bin", "file.bin.done"]

@@ -33,7 +33,7 @@ from activities.streams import Assets, RemoteFiles, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError
 from definitions.asset import Asset
-from definitions.operation import Delivery, SftpBody, status_matches
+from definitions.operation import Delivery, HttpOperation, SftpBody, status_matches
 from definitions.refs import CredentialRef
 from definitions.run import Call, CallResult
 from net.client import GuardedClient
@@ -149,7 +149,7 @@ class HttpActivities:
         if isinstance(body, SftpBody) and self._files is not None:
             ref = call.credential.model_copy(update={"adapter": body.adapter})
             try:
-                async with self._files.open(ref, body.path) as opened:
+                async with self._files.open(ref, body.path, **_limits(call.operation)) as opened:
                     return await self._send_from(Sources(self._assets, opened), call, credential)
             except SourceFailed as error:
                 unsent = NetError("content_failed", "the body could not be opened", reason=error)
@@ -222,6 +222,13 @@ class HttpActivities:
         if _was_refused(reply, call, credential):
             raise CallFailed(credential_refused(call, credential, reply.status))
         raise CallFailed(refused_by_status(call, reply, judgement, wait, credential.account))
+
+
+def _limits(operation: HttpOperation) -> dict[str, float]:
+    return {
+        "stall": operation.stall_after.total_seconds(),
+        "overall": operation.transfer_timeout.total_seconds(),
+    }
 
 
 def _was_refused(reply: HttpReply | StreamedReply, call: Call, credential: Credential) -> bool:

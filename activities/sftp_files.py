@@ -27,7 +27,9 @@ class SftpFiles:
         self._connections = connections
 
     @contextlib.asynccontextmanager
-    async def open(self, ref: CredentialRef, path: str) -> AsyncIterator[RemoteBytes]:
+    async def open(
+        self, ref: CredentialRef, path: str, *, stall: float = 60.0, overall: float = 86400.0
+    ) -> AsyncIterator[RemoteBytes]:
         """As `RemoteFiles.open` says."""
         asked = SftpCall(
             credential=ref, operation=SftpDownload(type="sftp.download", paths=(path,)), idempotency_key=""
@@ -45,7 +47,8 @@ class SftpFiles:
                 session = await stack.enter_async_context(self._connections.session(server))
                 if credential.cause is not None:
                     await self._credentials.note_well(credential)
-                opened = await self._opened(asked, path, session, address, credential)
+                async with session.watch(stall, overall):
+                    opened = await self._opened(asked, path, session, address, credential)
             except (SftpError, Refused) as error:
                 raise await self._failed(asked, error, credential) from None
             yield opened

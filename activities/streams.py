@@ -40,8 +40,13 @@ class RemoteBytes:
 class RemoteFiles(Protocol):
     """Files on SFTP servers, as bodies of HTTP requests."""
 
-    def open(self, ref: CredentialRef, path: str) -> AbstractAsyncContextManager[RemoteBytes]:
-        """`path` is a file of the account's, relative to its root. Raises SourceFailed, also from the iterators."""
+    def open(
+        self, ref: CredentialRef, path: str, *, stall: float = 60.0, overall: float = 86400.0
+    ) -> AbstractAsyncContextManager[RemoteBytes]:
+        """`path` is a file of the account's, relative to its root. Raises SourceFailed, also from the iterators.
+
+        The limits, in seconds, are those of opening it: while it is read, whoever sends it on keeps the time.
+        """
 
 
 @dataclass(frozen=True, slots=True, repr=False)

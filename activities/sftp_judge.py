@@ -90,6 +90,11 @@ _TABLE: dict[str, Judged] = {
     "not_readable_back": Judged(
         Verdict.FINAL, Actor.USER, "say verify: size, as the server lets nobody read what was sent"
     ),
+    "open_ended": Judged(
+        Verdict.FINAL,
+        Actor.PROVIDER,
+        "have the API say how long its answers are (Content-Length, or chunks); or say verify: size to take what comes",
+    ),
     "source_changed": Judged(Verdict.AGAIN, Actor.PROVIDER, "nothing: the file is fetched again from its beginning"),
     "asset_missing": Judged(Verdict.FINAL, Actor.USER, "put the file again: its asset is gone"),
     "asset_damaged": Judged(

@@ -54,7 +54,8 @@ class HttpBytes:
     """An answer's body, from byte `start` on. `size`: of the whole, None when it is not known.
 
     `validator` (a strong ETag, or else Last-Modified with its length) is the same for as long as the source is
-    unchanged; None: whether it changes cannot be known. `start` is 0 where the source did not resume.
+    unchanged; None: whether it changes cannot be known. `start` is 0 where the source did not resume. `delimited` is
+    asked at the end: False when only the end of the connection was the end of the body, which may have been cut.
     """
 
     chunks: AsyncIterator[bytes]
@@ -62,6 +63,7 @@ class HttpBytes:
     size: int | None
     validator: str | None
     media_type: str
+    delimited: Callable[[], bool] = lambda: True
 
 
 class HttpStreams(Protocol):

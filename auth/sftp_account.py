@@ -76,6 +76,7 @@ def sftp_server(credential: Credential) -> tuple[SftpServer, SftpAddress]:
         ports=address.ports,
         policy=auth.host_key.value,
         trusted=tuple(credential.host_keys),
+        doubted=credential.cause is not None,
         **secrets,
     )
     return server, address

@@ -108,7 +108,7 @@ class SshConnections:
         self._retire_older(server)
         while True:
             slot = self._slots.get(key)
-            if slot is None or not slot.can_be_used():
+            if slot is None or not slot.can_be_used() or (server.doubted and slot.opening.done()):
                 slot = self._new_slot(key, server)
             connection = await self._wait(slot)
             if connection.is_healthy():

@@ -225,3 +225,13 @@ async def test_a_server_may_send_so_much_ahead_that_a_long_line_stays_full(
 
     windows = [int(found[1]) for found in re.finditer(r"Initial send window (\d+)", caplog.text)]
     assert max(windows) >= 2 * IN_FLIGHT * BLOCK
+
+
+async def test_a_server_that_is_doubted_is_asked_anew_by_all_who_come_together(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    async with connections.session(faulty.server()) as before:
+        await asyncio.gather(*(_look(connections, faulty.server(doubted=True)) for _ in range(10)))
+
+        assert faulty.connections == 2
+        assert await before.stat(".") is not None, "who used the connection from before goes on with it"

@@ -12,8 +12,9 @@ from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
 
 PATIENCE = 5
-"""Attempts after which a server that tells only of a `failure` is believed: it says so of a file that is in use for a
-moment, and of what it will never do."""
+"""Attempts after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
+file that is in use for a moment, or that is restarted, and one that will never do what is asked."""
+_BELIEVED = frozenset({"failure", "protocol_error"})
 
 
 class Refused(Exception):
@@ -112,7 +113,7 @@ _UNFORESEEN = Judged(Verdict.AGAIN, Actor.TIELINE, "report it; it is tried again
 def judge(category: str, attempt: int = 1) -> Judged:
     """What this category means for a run at its so many-th attempt."""
     judged = _TABLE.get(category, _UNFORESEEN)
-    if category == "failure" and attempt >= PATIENCE:
+    if category in _BELIEVED and attempt >= PATIENCE:
         return Judged(Verdict.FINAL, judged.actor, judged.action)
     return judged
 

@@ -41,11 +41,12 @@ class RemoteFiles(Protocol):
     """Files on SFTP servers, as bodies of HTTP requests."""
 
     def open(
-        self, ref: CredentialRef, path: str, *, stall: float = 60.0, overall: float = 86400.0
+        self, ref: CredentialRef, path: str, *, stall: float = 60.0, overall: float = 86400.0, attempt: int = 1
     ) -> AbstractAsyncContextManager[RemoteBytes]:
         """`path` is a file of the account's, relative to its root. Raises SourceFailed, also from the iterators.
 
-        The limits, in seconds, are those of opening it: while it is read, whoever sends it on keeps the time.
+        The limits, in seconds, are those of opening it: while it is read, whoever sends it on keeps the time. What a
+        failure means may depend on which attempt it is.
         """
 
 

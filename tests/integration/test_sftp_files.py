@@ -3,11 +3,13 @@
 import asyncio
 import time
 
+import asyncssh
 import pytest
 
 from activities.http import HttpActivities
 from activities.parking import CallFailed
 from activities.sftp_files import SftpFiles
+from activities.sftp_judge import PATIENCE
 from auth.credential import Credential
 from definitions.integration import Integration
 from definitions.operation import Delivery, HttpOperation
@@ -41,16 +43,21 @@ class Api:
         raise AssertionError("no account is dead")
 
 
-async def failure_of_sending(troubled: Attempts, http: GuardedClient, server: FaultServer) -> Failure:
-    """Of an unsafe call, which may never be made twice."""
+async def failure_of_sending(
+    troubled: Attempts,
+    http: GuardedClient,
+    server: FaultServer,
+    delivery: Delivery = Delivery.UNSAFE,
+    attempt: int = 1,
+) -> Failure:
     body = {"type": "sftp", "adapter": "bank", "path": "a"}
     operation = HttpOperation.model_validate(
         {"method": "POST", "path": "/in", "body": body, "timeout": "1s", "stall_after": "0.2s"}
     )
-    call = Call(operation=operation, credential=BANK, delivery=Delivery.UNSAFE, idempotency_key="k")
+    call = Call(operation=operation, credential=BANK, delivery=delivery, idempotency_key="k")
     api = Api(server)
     with pytest.raises(CallFailed) as failed:
-        await HttpActivities(api, api, http, files=SftpFiles(troubled, troubled)).make(call)
+        await HttpActivities(api, api, http, files=SftpFiles(troubled, troubled)).make(call, attempt)
     return failed.value.failure
 
 
@@ -95,3 +102,20 @@ async def test_a_file_that_is_read_is_not_cut_by_the_stall_of_another_operation(
         stalling.result()
     assert read > 0
     assert read % len(CONTENT) == 0
+
+
+@pytest.mark.parametrize(("attempt", "verdict"), [(PATIENCE - 1, Verdict.AGAIN), (PATIENCE, Verdict.FINAL)])
+async def test_a_server_that_gives_no_reason_is_believed_after_some_attempts(
+    troubled: Attempts,
+    faulty: FaultySftp,
+    http_client: GuardedClient,
+    http_server: FaultServer,
+    attempt: int,
+    verdict: Verdict,
+) -> None:
+    troubled.path("a").write_bytes(CONTENT)
+    faulty.refuse["stat"] = asyncssh.SFTPFailure("no")
+
+    failure = await failure_of_sending(troubled, http_client, http_server, Delivery.KEYED, attempt)
+
+    assert (failure.verdict, failure.category) == (verdict, "failure")

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import re
+import weakref
 
 import asyncssh
 import pytest
@@ -174,6 +175,28 @@ async def test_an_encrypted_key_is_opened_once(
         await _look(connections, sshd.server(version=version))
 
     assert len(opened) == 1
+
+
+async def test_an_opened_private_key_is_gone_soon_after_the_last_handshake(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[weakref.ref[asyncssh.SSHKey]] = []
+
+    def read(text: str, passphrase: str | None, certificate: str | None) -> LoginKey:
+        login = read_login_key(text, passphrase, certificate)
+        opened.append(weakref.ref(login.key))
+        return login
+
+    monkeypatch.setattr(ssh_pool, "read_login_key", read)
+    monkeypatch.setattr(ssh_pool, "KEY_SECONDS", 0.05)
+
+    def gone() -> bool:
+        gc.collect()
+        return opened[0]() is None
+
+    async with ssh_connections(idle_seconds=0.05) as connections:
+        await _look(connections, sshd.server())
+        await until(gone)
 
 
 async def test_so_many_transfers_share_a_connection_and_further_ones_wait(

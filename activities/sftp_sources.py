@@ -83,11 +83,13 @@ class HttpAnswer:
     @contextlib.asynccontextmanager
     async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
         """Raises SourceFailed, also while it is read."""
-        async with self._http.open(
-            self._ref, self._source, start, validator, stall=self._stall, overall=self._overall
-        ) as answer:
-            async with contextlib.aclosing(self._whole(answer)) as chunks:
-                yield Opened(chunks, answer.start, answer.size, answer.validator)
+        async with (
+            self._http.open(
+                self._ref, self._source, start, validator, stall=self._stall, overall=self._overall
+            ) as answer,
+            contextlib.aclosing(self._whole(answer)) as chunks,
+        ):
+            yield Opened(chunks, answer.start, answer.size, answer.validator)
 
     async def _whole(self, answer: HttpBytes) -> AsyncGenerator[bytes]:
         """An answer whose end was not marked looks the same when the line broke on its way: nobody can say it is whole,

@@ -92,7 +92,19 @@ def test_files_that_were_fetched_count_as_moved() -> None:
     assert moved(large("downloads").told(), None) == Moved(done=MAX_FILES, total=None, unit="files")
 
 
-@pytest.mark.parametrize("details", [[], [None], ["text"], [{"done": "x"}], [{"files": {"a": {}}}], [{"strange": 1}], [{"settled": ["é"]}], [{"settled": ["VQk"]}]])
+@pytest.mark.parametrize(
+    "details",
+    [
+        [],
+        [None],
+        ["text"],
+        [{"done": "x"}],
+        [{"files": {"a": {}}}],
+        [{"strange": 1}],
+        [{"settled": ["é"]}],
+        [{"settled": ["VQk"]}],
+    ],
+)
 def test_what_cannot_be_read_is_as_if_nothing_was_told(details: list[Any]) -> None:
     assert read_progress(details).told() == Progress().told()
 

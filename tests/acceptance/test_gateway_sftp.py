@@ -158,3 +158,10 @@ async def create(door: Gateway, sshd: Sshd, name: str, keys: list[str]) -> httpx
 
 async def _is(door: Gateway, run_id: str, state: str) -> bool:
     return bool((await door.http.get(f"/v1/runs/{run_id}")).json()["state"] == state)
+
+
+async def test_who_may_only_decide_about_runs_may_not_change_what_an_account_trusts(door: Gateway) -> None:
+    token = await door.token("runs:decide")
+    decision = {"action": "trust", "who": "ann", "why": "no"}
+    refused = await door.http.post(f"/v1/runs/run-{'0' * 32}/decision", json=decision, headers=token)
+    assert (refused.status_code, refused.json()["category"]) == (403, "insufficient_scope")

@@ -96,10 +96,10 @@ def host_pattern(host: str, port: int) -> str:
 
 
 def is_about(line: str, host: str, port: int) -> bool:
-    """Whether a line names a key of this server; authorities and revocations stay as they are."""
+    """Whether a line of known_hosts names a key of this server; authorities and revocations stay as they are."""
     import asyncssh
 
-    if line.startswith("@"):
+    if line.startswith("@") or len(line.split()) == 2:
         return False
     found = asyncssh.import_known_hosts(line + "\n").match(host, "", None if port == 22 else port)
     return any(found[:3])

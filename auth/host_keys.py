@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth.host_key_lines import checked_lines, host_pattern, is_about, policy_of
+from auth.host_key_lines import checked_lines, fingerprint, host_pattern, is_about, policy_of
+from auth.sftp_account import sftp_address
 from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
 from definitions.sftp import HostKeyChange
@@ -39,7 +40,7 @@ class HostKeys:
         """
         async with self._database.write() as connection:
             account = await account_named(connection, name)
-            policy = await self._policy(connection, account.integration)
+            policy = policy_of(await self._integration(connection, account.integration))
             lines = checked_lines(policy, lines)
             if not await lock_account(connection, account.id):
                 raise NotFound("account", name)
@@ -53,25 +54,43 @@ class HostKeys:
     async def trust_presented(self, name: str, change: HostKeyChange, *, who: str, why: str) -> None:
         """Take the key that a server presented for its own, in place of the one that it had before.
 
+        A question that somebody else has answered since, or that is about a server which the account has left, changes
+        nothing: the next call asks again if need be.
+
         Raises:
             HostKeyError, NotFound: the account's server proves itself by none, or it is gone.
         """
         async with self._database.write() as connection:
             account = await account_named(connection, name)
-            policy = await self._policy(connection, account.integration)
+            integration = await self._integration(connection, account.integration)
+            policy = policy_of(integration)
             if not await lock_account(connection, account.id):
                 raise NotFound("account", name)
             before = await trusted_lines(connection, account.id)
+            if not self._still_asked(account, integration, before, change):
+                return
             line, kept = change.public_key, []
             if policy is HostKeyPolicy.KNOWN_HOSTS:
                 line = f"{host_pattern(change.host, change.port)} {change.public_key}"
                 kept = [each for each in before if not is_about(each.line, change.host, change.port)]
-            if any(each.line == line for each in before):
-                return  # decided about before, for another run
             await replace_lines(connection, account.id, kept, [line], who=who, why=why)
             await bump_account(connection, account.id)
 
-    async def _policy(self, connection: AsyncConnection, key: str) -> HostKeyPolicy:
+    def _still_asked(
+        self, account: Account, integration: Integration, before: Sequence[TrustedLine], change: HostKeyChange
+    ) -> bool:
+        try:
+            address = sftp_address(integration, integration.parameter_values(account.parameters))
+        except ValueError:
+            return False
+        if (address.host, address.port) != (change.host, change.port):
+            return False
+        if not change.expected and any(is_about(each.line, change.host, change.port) for each in before):
+            return False
+        known = {fingerprint(each.line) for each in before}
+        return known >= set(change.expected) and change.presented not in known
+
+    async def _integration(self, connection: AsyncConnection, key: str) -> Integration:
         integration = await self._definitions.read(connection, "integration", key)
         assert isinstance(integration, Integration), "the kind was asked for"
-        return policy_of(integration)
+        return integration

@@ -1,13 +1,15 @@
 """Which SFTP server an account stands for: host, port and root from the base URL and the account's parameters."""
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from auth.credential import Credential
 from auth.errors import Misconfigured
+from auth.host_key_lines import host_pattern, is_about
 from definitions.auth import SftpAuth
+from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
 from definitions.remote_path import RemotePathError, check_remote_path, render_remote_path
 from definitions.templates import TemplateError
@@ -75,10 +77,23 @@ def sftp_server(credential: Credential) -> tuple[SftpServer, SftpAddress]:
         port=address.port,
         ports=address.ports,
         policy=auth.host_key.value,
-        trusted=tuple(credential.host_keys),
+        trusted=tuple(_as_read(credential.host_keys, auth.host_key, address)),
+        doubted=credential.cause is not None,
         **secrets,
     )
     return server, address
+
+
+def _as_read(lines: Sequence[str], policy: HostKeyPolicy, address: SftpAddress) -> Iterator[str]:
+    """What was confirmed under another policy than the one that the integration has now, in this one's form."""
+    for line in lines:
+        bare = len(line.split()) == 2
+        if policy is HostKeyPolicy.KNOWN_HOSTS:
+            yield f"{host_pattern(address.host, address.port)} {line}" if bare else line
+        elif bare:
+            yield line
+        elif is_about(line, address.host, address.port):
+            yield " ".join(line.split()[1:3])
 
 
 def _root(path: str) -> str:

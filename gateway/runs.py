@@ -13,7 +13,7 @@ from auth.api_tokens import Scope
 from definitions.base import Model
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure, RunResult, Waiting
-from gateway.access import GuardedRoute, needs, who_asks
+from gateway.access import GuardedRoute, admitted, needs, who_asks
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.operations import OperationThroughAdapter, plain
@@ -187,7 +187,12 @@ async def history(run_id: RunId, door: DoorOf) -> History:
 
 @router.post("/{run_id}/decision", openapi_extra=needs(Scope.RUNS_DECIDE), name="Decide about a run", **SHORT)
 async def decide(run_id: RunId, asked: Decide, request: Request, door: DoorOf) -> Run:
-    """Answer the question that a run waits with: send again, end with a value, or end failed."""
+    """Answer the question that a run waits with: send again, end with a value, or end failed.
+
+    To trust a host key changes an account, so it needs the scope `manage`, too.
+    """
+    if asked.action == "trust":
+        await admitted(request, Scope.MANAGE)
     if asked.value is not None and asked.action != "skip":
         raise Problem(422, "invalid_request", f"body.value: belongs to skip; {asked.action} returns no value")
     decision = Decision(

@@ -39,9 +39,11 @@ class SftpSession:
         self._shared = connection
         self._sftp = connection.sftp
         self._listings: set[Listing] = set()
+        connection.users += 1
 
     def end(self) -> None:
-        """Stop whatever this user left under way, without waiting for the server."""
+        """Stop whatever this user left under way, without waiting for the server. Once."""
+        self._shared.users -= 1
         for listing in self._listings:
             listing.end()
 
@@ -53,7 +55,6 @@ class SftpSession:
             SftpError: `stalled` or `timeout`, at once: a server that does not answer is not waited for. The connection
                 is ended, or, while it still answers others, not used for anything new.
         """
-        self._shared.watching += 1
         try:
             async with asyncio.timeout(overall) as whole, asyncio.timeout(None) as timer:
                 with Watch(stall, timer).on():
@@ -67,8 +68,6 @@ class SftpSession:
                 text = f"{self._place}: not done within {overall:g} s, though the server answers"
                 raise SftpError("timeout", text) from None
             raise
-        finally:
-            self._shared.watching -= 1
 
     async def stat(self, path: str) -> RemoteFile | None:
         """What a path leads to, through links; None when there is nothing."""
@@ -144,14 +143,18 @@ class SftpSession:
                 raise SftpError("unsupported", f"{text} in one step; remove it first, or let it stay") from None
             raise
 
-    async def copy(self, source: str, target: str) -> bool:
-        """Copy a file within the server, over what is there; False, and nothing done, when it offers no such thing."""
+    async def copy(self, source: str, target: str, *, exclusive: bool = False) -> bool:
+        """Copy a file within the server, over what is there; False, and nothing done, when it offers no such thing.
+
+        With `exclusive` there must be nothing.
+        """
         raw = encoded("copy", source), encoded("copy", target)
         if not self._sftp.supports_remote_copy:
             return False
+        flags = _CREATE | (asyncssh.FXF_EXCL if exclusive else asyncssh.FXF_TRUNC)
         async with self._opened("copy", source, raw[0], asyncssh.FXF_READ) as old:
             size = (await self._ask("copy", source, old.stat())).size or 0
-            async with self._opened("copy", target, raw[1], _CREATE | asyncssh.FXF_TRUNC, close=True) as new:
+            async with self._opened("copy", target, raw[1], flags, close=True) as new:
                 for at in range(0, size, COPY_PIECE):
                     length = min(COPY_PIECE, size - at)
                     await self._ask("copy", source, self._sftp.remote_copy(old, new, at, length, at))

@@ -118,7 +118,8 @@ class RunWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            self._progress = progress_of(error.cause) or self._progress
+            told = progress_of(error.cause)
+            self._progress = self._progress if told is None else told
             return failure_of(error.cause, call)
 
     async def _wait(self, delay: timedelta, because: Failure) -> None:

@@ -17,7 +17,7 @@ from runtime.assembly import open_worker
 from runtime.profiles import bind
 from runtime.temporal_server import TemporalAddress
 from tests.fixtures.gateway import Gateway, opened_gateway
-from tests.fixtures.sftp_runs import ADAPTER, SftpWorld, open_sftp_world
+from tests.fixtures.sftp_runs import ADAPTER, SftpWorld, aged, open_sftp_world
 from tests.fixtures.sshd import Sshd
 from tests.fixtures.tieline import PROFILE
 from tests.fixtures.waiting import until
@@ -63,6 +63,7 @@ async def test_a_file_goes_in_over_http_and_out_over_sftp_and_back(door: Gateway
     assert (result["bytes"], result["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
     assert world.names() == ["outbox/march.csv", "outbox/march.csv.sha256"]
 
+    aged(world.folder / "outbox")
     fetched = await run(door, type="sftp.download", paths=["outbox/march.csv"], after="delete")
     [file] = fetched.json()["result"]["sftp"]["files"]
     back = await door.http.get(f"/v1/assets/{file['asset']['sha256']}/content")
@@ -158,3 +159,10 @@ async def create(door: Gateway, sshd: Sshd, name: str, keys: list[str]) -> httpx
 
 async def _is(door: Gateway, run_id: str, state: str) -> bool:
     return bool((await door.http.get(f"/v1/runs/{run_id}")).json()["state"] == state)
+
+
+async def test_who_may_only_decide_about_runs_may_not_change_what_an_account_trusts(door: Gateway) -> None:
+    token = await door.token("runs:decide")
+    decision = {"action": "trust", "who": "ann", "why": "no"}
+    refused = await door.http.post(f"/v1/runs/run-{'0' * 32}/decision", json=decision, headers=token)
+    assert (refused.status_code, refused.json()["category"]) == (403, "insufficient_scope")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest_asyncio
 from examples.externalsystems import Systems
 from tests.fixtures.commandline import Tieline, definitions, tieline_in, up
 from tests.fixtures.processes import Ran
+from tests.fixtures.sftp_runs import aged
 from tests.fixtures.sshd import Sshd
 
 INTEGRATION = """
@@ -121,6 +123,7 @@ async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(f
 
 async def test_a_file_goes_there_and_comes_back(files: Files) -> None:
     sent = await files("put", "bank", files.letter(), "there/")
+    aged(files.root / "there")
     fetched = await files("get", "bank", "there/letter.txt", "--to", str(files.local / "back.txt"))
 
     assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
@@ -133,6 +136,7 @@ async def test_a_file_goes_there_and_comes_back(files: Files) -> None:
 
 async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: Files, tmp_path: Path) -> None:
     sent = await files("put", "bank", files.letter("a.csv"), files.letter("b.csv"), files.letter("c.txt"), "many/")
+    aged(files.root / "many")
     fetched = await files("get", "bank", "many/*.csv", "--to", str(tmp_path), "--after", "delete")
 
     assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
@@ -142,6 +146,7 @@ async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: 
 
 async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
     sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
+    aged(files.root / "typed")
     fetched = await files("get", "bank", "typed/typed.txt", "--to", "-")
 
     assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
@@ -205,6 +210,40 @@ async def test_whether_a_file_exists_is_the_exit_status(files: Files, path: str,
     assert (ran.status, ran.output) == (status, answer)
 
 
+async def test_a_question_whose_run_failed_is_not_answered_with_no(files: Files) -> None:
+    (files.root / "out").symlink_to("/etc")
+
+    ran = await files("exists", "bank", "out/passwd")
+
+    assert (ran.status, ran.output) == (5, "")
+    assert "out/passwd" in ran.errors
+
+
+async def test_a_folder_is_made_below_one_that_is_not_there_only_if_that_may_be_made(files: Files) -> None:
+    alone = await files("mkdir", "bank", "far/away", "--no-parents")
+    with_parents = await files("mkdir", "bank", "far/away")
+
+    assert (alone.status, with_parents.status) == (1, 0), (alone, with_parents)
+    assert (files.root / "far" / "away").is_dir()
+
+
+async def test_a_file_has_the_time_that_was_said(files: Files) -> None:
+    sent = await files("put", "bank", files.letter(), "timed/", "--modified", "2026-03-31T08:00+00:00")
+
+    assert sent.status == 0, sent
+    assert (files.root / "timed" / "letter.txt").stat().st_mtime == datetime(2026, 3, 31, 8, tzinfo=UTC).timestamp()
+
+
+async def test_a_name_that_looks_like_a_pattern_can_be_meant_as_it_stands(files: Files, tmp_path: Path) -> None:
+    files.remote("odd/a[1].txt")
+    files.remote("odd/a1.txt", b"another one")
+
+    fetched = await files("get", "bank", "odd/a[1].txt", "--literal", "--to", str(tmp_path))
+
+    assert fetched.status == 0, fetched
+    assert _names(tmp_path) == ["a[1].txt"]
+
+
 async def test_names_are_made_moved_copied_looked_at_and_deleted(files: Files) -> None:
     letter = files.remote("work/letter.txt")
 
@@ -247,7 +286,7 @@ async def test_a_pattern_that_nothing_fits_fetches_nothing_and_says_so(files: Fi
 
 
 async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_path: Path) -> None:
-    files.remote("both/letter.txt")
+    aged(files.remote("both/letter.txt"))
     mine = tmp_path / "letter.txt"
     mine.write_text("mine")
 
@@ -263,7 +302,7 @@ async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_
 
 
 async def test_content_with_another_hash_than_it_should_have_is_not_written(files: Files, tmp_path: Path) -> None:
-    files.remote("hashed/letter.txt")
+    aged(files.remote("hashed/letter.txt"))
 
     wrong = await files("get", "bank", "hashed/letter.txt", "--to", str(tmp_path), "--sha256", OTHER_SHA256)
     right = await files("get", "bank", "hashed/letter.txt", "--to", str(tmp_path), "--sha256", SHA256)
@@ -287,6 +326,9 @@ WRONG = {
     "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
     "no name for standard input": (["put", "bank", "-", "in/"], 2, "say what it is called with --name"),
     "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
+    "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),
+    "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
+    "no instant": (["put", "bank", "LETTER", "in/", "--modified", "then"], 2, "--modified 'then': expected a time ago"),
     "a source of HTTP without a path": (["put", "bank", "--from", "crm", "in/"], 2, "expected ADAPTER:PATH"),
     "a folder that is there": (["put", "bank", "LETTER", "folder"], 1, "folder is a folder"),
     "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),

@@ -1,5 +1,6 @@
 """Runs whose SFTP server presents another key, or refuses their account: they wait for a person and lose nothing."""
 
+import asyncio
 import json
 import logging
 import re
@@ -14,13 +15,15 @@ from definitions.loading import load_text
 from definitions.refs import CredentialRef
 from definitions.run import Decision, Failure
 from definitions.sftp import SftpList
+from net.sftp import SftpSession
+from net.sftp_errors import SftpError
 from runtime.account_test import try_account
 from runtime.doctor_accounts import account_findings
 from runtime.findings import State
 from runtime.profiles import bind
 from runtime.runs import NotWaiting, RunFailed
 from storage.accounts import ACTIVE, NEEDS_RECONNECT
-from tests.fixtures.sftp_runs import ADAPTER, LIMIT, SftpWorld
+from tests.fixtures.sftp_runs import ADAPTER, LIMIT, SftpWorld, upload_of
 from tests.fixtures.sshd import Sshd
 from tests.fixtures.waiting import until
 
@@ -51,7 +54,7 @@ class Desk:
         """Runs that wait in this state."""
         ids = [await self.start() for _ in range(count)]
         for run_id in ids:
-            await until(partial(self._is, run_id, state), limit=30)
+            await until(partial(self.is_, run_id, state), limit=30)
         return ids
 
     async def done(self, run_id: str) -> None:
@@ -67,7 +70,7 @@ class Desk:
         account = await self.tieline.stores.accounts.get(ADAPTER)
         return account.state, account.cause
 
-    async def _is(self, run_id: str, state: str) -> bool:
+    async def is_(self, run_id: str, state: str) -> bool:
         return (await self.tieline.runs.summary(run_id)).state == state
 
 
@@ -203,3 +206,29 @@ async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_di
         f"integration {ADAPTER} looks at no host key (accounts {ADAPTER}), so their runs fail: "
         "TIELINE_SFTP_INSECURE is not set"
     ]
+
+
+async def test_a_decision_to_retry_sends_a_file_again_that_is_gone_under_both_names(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was renamed, somebody took it away, and the account was refused before anybody could look."""
+    world, renamed = desk.world, asyncio.Event()
+    rename = SftpSession.rename
+
+    async def takes_it_away(session: SftpSession, source: str, target: str, *, replace: bool) -> None:
+        await rename(session, source, target, replace=replace)
+        if not renamed.is_set():
+            renamed.set()
+            (world.folder / "file.bin").unlink()
+            raise SftpError("auth_refused", "not let in any more")
+
+    monkeypatch.setattr(SftpSession, "rename", takes_it_away)
+    run_id = (await world.start("upload", **upload_of(await world.keep(b"whole")))).id
+    await until(partial(desk.is_, run_id, "waiting_for_reconnect"), limit=30)
+    assert (await try_account(desk.tieline.stores, ADAPTER)).failure is None
+    await until(partial(desk.is_, run_id, "waiting_for_decision"), limit=30)
+
+    await desk.tieline.runs.decide(run_id, Decision(action="retry", who="ann", why="the partner has lost it"))
+    await desk.done(run_id)
+    assert world.names() == ["file.bin"]
+    assert (world.folder / "file.bin").read_bytes() == b"whole"

@@ -51,14 +51,14 @@ async def desk(bench: Bench) -> Desk:
     return made
 
 
-def change(key: str) -> HostKeyChange:
+def change(key: str, expected: tuple[str, ...] = ()) -> HostKeyChange:
     return HostKeyChange(
         host="files.example",
         port=2222,
         algorithm="ssh-ed25519",
         public_key=key,
         presented=fingerprint(key),
-        expected=(),
+        expected=expected,
     )
 
 
@@ -113,7 +113,8 @@ async def test_a_presented_key_replaces_the_servers_own_lines_and_no_others(desk
         f"@cert-authority *.example {keys[1]}",
     ]
     await desk.accounts.create("files", "known_hosts", {}, SECRETS, lines)
-    await desk.host_keys.trust_presented("files", change(keys[2]), who="Ben", why="asked the bank")
+    asked = change(keys[2], expected=(fingerprint(keys[0]),))
+    await desk.host_keys.trust_presented("files", asked, who="Ben", why="asked the bank")
 
     assert await desk.lines("files") == [lines[0], lines[2], f"[files.example]:2222 {keys[2]}"]
 
@@ -134,3 +135,20 @@ async def test_keys_go_with_their_account(desk: Desk, keys: list[str]) -> None:
     await desk.accounts.create("files", "pinned", {}, SECRETS, keys[1:2])
 
     assert await desk.lines("files") == keys[1:2]
+
+
+async def test_an_old_question_overwrites_no_newer_answer(desk: Desk, keys: list[str]) -> None:
+    await desk.accounts.create("files", "pinned", {}, SECRETS, keys[:1])
+    asked = change(keys[1], expected=(fingerprint(keys[0]),))
+    await desk.host_keys.trust("files", [keys[2]], who="Ben", why="the bank's own page")
+    await desk.host_keys.trust_presented("files", asked, who="Cem", why="late")
+
+    assert await desk.lines("files") == [keys[2]]
+
+
+async def test_a_question_about_a_server_that_the_account_has_left_changes_nothing(desk: Desk, keys: list[str]) -> None:
+    await desk.accounts.create("files", "pinned", {}, SECRETS, keys[:1])
+    elsewhere = change(keys[1], expected=(fingerprint(keys[0]),)).model_copy(update={"host": "old.example"})
+    await desk.host_keys.trust_presented("files", elsewhere, who="Cem", why="late")
+
+    assert await desk.lines("files") == keys[:1]

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -115,7 +115,7 @@ class FileUpload:
             return await self._rename_unseen(before)
         if step is Step.ASK:
             del self._task.progress.files[plan.index]  # who decides to send it again has looked
-            gone = "and its unfinished file are both gone"
+            gone = "and its unfinished file are both gone" if not plan.in_place else "is gone before it was whole"
             other = "is not what was sent, and its unfinished file is gone"
             raise Refused("outcome_unknown", f"{plan.target.shown} {gone if final is None else other}")
         if step is Step.REFUSE:
@@ -209,8 +209,11 @@ class FileUpload:
 
     def _step(self, before: FileProgress | None, left: Left | None, final: RemoteFile | None) -> Step:
         if self._plan.in_place and before is not None:
-            gone = final is None and before.phase is Phase.PUBLISHING and self._task.modes.moves_on_arrival
-            return Step.DONE if gone else Step.WRITE
+            if final is not None or not self._task.modes.moves_on_arrival:
+                return Step.WRITE
+            # The server takes it when it is closed, also by a line that breaks: then it may have got a part of it.
+            whole = before.phase is Phase.PUBLISHING or (before.size is not None and before.offset == before.size)
+            return Step.DONE if whole else Step.ASK
         if final is not None and final.kind == "folder":
             raise Refused("already_exists", f"{self._plan.target.shown} is a folder")
         return next_step(
@@ -281,6 +284,7 @@ class FileUpload:
                 pieces=earlier,
                 part=attempt,
                 offset=start,
+                resumed_from=start,
                 size=opened.size,
                 validator=opened.validator,
                 aside=before is not None and before.aside,
@@ -304,11 +308,27 @@ class FileUpload:
                 exclusive=self._is_new(left, before),
                 keep=plan.in_place,
                 on_progress=acknowledged,
+                at_end=self._before_it_is_taken(sent),
             )
         if opened.size is not None and size != opened.size:
             raise Refused("source_changed", f"{plan.target.shown}: the source brought {size} bytes of {opened.size}")
         rest = sent.upto(size)
         return Written(size, start, rest if start == 0 else plan.source.sha256, rest, earlier)
+
+    def _before_it_is_taken(self, sent: SentHash) -> Callable[[int], Awaitable[None]] | None:
+        """A server may take a file when it is closed: that it has all of it is told before."""
+        if not (self._plan.in_place and self._task.modes.moves_on_arrival):
+            return None
+
+        async def tell(size: int) -> None:
+            files, index = self._task.progress.files, self._plan.index
+            rest, start = sent.upto(size), files[index].resumed_from
+            now = {"phase": Phase.PUBLISHING, "offset": size, "size": size, "verified": "none"}
+            sha256 = self._plan.source.sha256 or (rest if start == 0 else None)
+            files[index] = files[index].model_copy(update=now | {"sha256": sha256})
+            await self._task.beats.record()
+
+        return tell
 
     def _is_new(self, left: Left | None, before: FileProgress | None) -> bool:
         """Whether nothing has the name to be written to, or it is somebody else's and to stay."""

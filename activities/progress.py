@@ -98,6 +98,7 @@ class Told(Model):
     )
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
+    setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
@@ -131,6 +132,7 @@ class Progress:
         self.results = dict(told.results)
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
+        self.setbacks = told.setbacks
         # Before attempts were told apart they all wrote to the same name.
         self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
@@ -146,6 +148,7 @@ class Progress:
             done=format_ranges(self.done),
             files=dict(self.files),
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
+            setbacks=self.setbacks,
             begun=self.begun,
             settled=self._settled(),
             source=self.source,

@@ -17,7 +17,7 @@ from activities.sftp_beats import Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
-from activities.sftp_judge import Refused, failure_of_error, sftp_failure
+from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_publish import remove_quietly
@@ -202,7 +202,7 @@ class SftpActivities:
             yield unfinished
             return
         except (SftpError, Refused) as error:
-            failure = failure_of_error(call, error, credential.account, attempt)
+            failure = failure_of_error(call, error, credential.account, attempt, _set_back(call, beats.progress, error))
         except SourceFailed as error:
             await self._after(error.failure, None, server, beats, unfinished)
             raise CallFailed(error.failure, error.ref) from None
@@ -248,6 +248,15 @@ class SftpActivities:
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
                 for path in [path for paths in unfinished.values() for path in paths]:
                     await remove_quietly(session, path)
+
+
+def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
+    """How often this run had to begin an upload anew, with this time. What is fetched may grow for a long while."""
+    if call.operation.type != "sftp.upload" or not isinstance(error, Refused) or error.category not in SETBACKS:
+        return 0
+    count = progress.setbacks + 1
+    progress.setbacks = count if count < PATIENCE else 0  # who decides to try it again is as patient
+    return count
 
 
 def _with_done(failure: Failure, beats: Beats) -> Failure:

@@ -28,7 +28,9 @@ async def record_at_temporal(details: dict[str, Any]) -> None:
     """Return when Temporal holds these details: a heartbeat of the worker's own waits for seconds before it is sent.
 
     An attempt that Temporal has given up, or that is to be cancelled, does not come back from here: another one may be
-    at the same files.
+    at the same files. That holds for the moment of the answer only. A process may stand still right behind it, so that
+    what follows must do no harm then either: writes go to names that are this attempt's own, and a rename that comes
+    too late finds nothing to rename.
     """
     activity.heartbeat(details)  # else an older one that waits would come after
     handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)

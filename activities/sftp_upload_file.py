@@ -72,6 +72,8 @@ class Written:
     sha256: str | None
     rest: str
     earlier: tuple[Piece, ...]
+    shared: bool
+    """An earlier attempt may still write to the same file."""
 
 
 class FileUpload:
@@ -313,7 +315,8 @@ class FileUpload:
         if opened.size is not None and size != opened.size:
             raise Refused("source_changed", f"{plan.target.shown}: the source brought {size} bytes of {opened.size}")
         rest = sent.upto(size)
-        return Written(size, start, rest if start == 0 else plan.source.sha256, rest, earlier)
+        whole = rest if start == 0 else plan.source.sha256
+        return Written(size, start, whole, rest, earlier, shared=plan.in_place and before is not None)
 
     def _before_it_is_taken(self, sent: SentHash) -> Callable[[int], Awaitable[None]] | None:
         """A server may take a file when it is closed: that it has all of it is told before."""
@@ -420,7 +423,8 @@ class FileUpload:
             told = "is gone" if found is None else f"has {found.size} bytes in place of {written.size}"
             await self._begin_anew(f"what was sent {told}")
         verify = self._operation.verify
-        if verify is Verify.SIZE or (verify is Verify.AUTO and written.start == 0):
+        alone = written.start == 0 and not written.shared
+        if verify is Verify.SIZE or (verify is Verify.AUTO and alone):
             return "size" if verify is Verify.SIZE else "acknowledged", written.sha256
         return await self._read_back(written)
 

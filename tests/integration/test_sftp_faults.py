@@ -7,6 +7,7 @@ import asyncssh
 import pytest
 
 from activities.parking import CallFailed
+from activities.sftp_judge import PATIENCE
 from definitions.run import Failure, Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -268,6 +269,21 @@ async def test_one_of_which_a_part_was_taken_is_for_a_person_to_decide(
     failure = await troubled.fails("upload", attempt=2, **operation)
 
     assert told(failure) == (Verdict.UNKNOWN, "outcome_unknown")
+    assert troubled.names() == []
+
+
+async def test_a_server_that_changes_what_it_is_sent_is_believed_after_some_attempts(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    """However often the line was lost before."""
+    faulty.told_size = 10
+    operation = upload_of(await troubled.keep(b"content"))
+
+    failures = [await troubled.fails("upload", attempt=20 + each, **operation) for each in range(PATIENCE)]
+
+    assert [failure.category for failure in failures] == ["content_differs"] * PATIENCE
+    assert [failure.verdict for failure in failures] == [Verdict.AGAIN] * (PATIENCE - 1) + [Verdict.FINAL]
+    assert "line ends" in failures[-1].suggested_action
     assert troubled.names() == []
 
 

@@ -196,8 +196,9 @@ async def test_without_rename_a_stopped_one_neither_empties_nor_removes_the_file
 ) -> None:
     attempts.modes = {"rename": False}
 
-    await overtaken(attempts, Stop("write"), dies=True, **upload_of(await attempts.keep(content)))
+    result = await overtaken(attempts, Stop("write"), dies=True, **upload_of(await attempts.keep(content)))
 
+    assert result.files[0].verified == "read_back"
     assert attempts.path("file.bin").read_bytes() == content
 
 

@@ -13,7 +13,7 @@ from activities.failures import application_error, interrupted, unforeseen, with
 from activities.http import Credentials
 from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
 from activities.progress import Progress, read_progress
-from activities.sftp_beats import Beats, Record, record_at_temporal
+from activities.sftp_beats import STALE, Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
@@ -91,10 +91,13 @@ class SftpActivities:
     @activity.defn(name="tieline.sftp")
     async def operate(self, call: SftpCall) -> SftpResult:
         """Do what is left to do; a `Failure` in the error's details says what that means for the run."""
-        attempt = activity.info().attempt
+        info = activity.info()
+        attempt, silence = info.attempt, info.heartbeat_timeout
         # Of the attempt before; the first one of an activity begins with what the run knows.
-        told = activity.info().heartbeat_details or ([call.progress] if call.progress else [])
-        beats = Beats(read_progress(told), self._record)
+        told = info.heartbeat_details or ([call.progress] if call.progress else [])
+        # Temporal gives up an attempt that is silent for so long: by half of it that has not happened.
+        stale = STALE if silence is None else silence.total_seconds() / 2
+        beats = Beats(read_progress(told), self._record, stale=stale)
         try:
             with beats.running(BEAT_EVERY):
                 return await make_or_park(self._parking, call, lambda: self.make(call, attempt, beats))

@@ -18,8 +18,7 @@ CANCELLED_WITHIN = 60.0
 """Seconds in which the worker learns that its attempt is not wanted any more."""
 
 STALE = 10.0
-"""Seconds without an answer of Temporal's after which an attempt asks before it goes on: half of the time in which it
-would be given up for its silence."""
+"""Seconds without an answer of Temporal's after which an attempt asks before it goes on."""
 
 Record = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -50,14 +49,19 @@ class Beats:
     """The heartbeats of one attempt."""
 
     def __init__(
-        self, progress: Progress, record: Record = record_at_temporal, clock: Callable[[], float] = time.monotonic
+        self,
+        progress: Progress,
+        record: Record = record_at_temporal,
+        clock: Callable[[], float] = time.monotonic,
+        stale: float = STALE,
     ) -> None:
         self.progress = progress
         self.attempt = secrets.token_hex(4)
         """Tells this attempt from all others, as numbers do not: they begin anew when a run goes on after a wait."""
         self._record = record
         self._clock = clock
-        self._wanted_at = 0.0
+        self._stale = stale
+        self._answered = 0.0
         self._begun = False
         self._lock = asyncio.Lock()
         self._beginning = asyncio.Lock()
@@ -91,7 +95,7 @@ class Beats:
     @property
     def is_stale(self) -> bool:
         """Whether so much time has passed since Temporal last answered that this attempt may have been given up."""
-        return self._clock() - self._wanted_at > STALE
+        return self._clock() - self._answered > self._stale
 
     async def record(self) -> None:
         """Return when Temporal holds the progress as it is now. Files that ask at once are told of in one message."""
@@ -102,7 +106,7 @@ class Beats:
                 return
             upto, asked_at = self._wanted, self._clock()
             await self._record(self.details())
-            self._wanted_at = asked_at
+            self._answered = asked_at
             self._recorded = upto
 
     def details(self) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class FileUpload:
         self._looks = looks
         self._operation = operation
         self._plan = plan
+        self._at = plan.part
+        """Where the unfinished file is."""
 
     async def run(self) -> Transferred:
         """Raises Refused, SftpError, and what the source raises."""
@@ -97,12 +99,13 @@ class FileUpload:
             if (now := self._before) is None or not now.aside:
                 raise
             told = f"{error}; {self._plan.target.shown} was set aside as {set_aside(self._plan.target)}, and its new "
-            told += f"content is in {self._plan.part.path}"
+            told += f"content is in {self._at.path}"
             raise _saying(error, told) from None
 
     async def _run(self) -> Transferred:
         plan, before = self._plan, self._before
         left = await self._left()
+        self._at = plan.part if left is None else left.place
         if left is not None and not plan.in_place:
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
         final = await self._look(plan.target) if not plan.in_place else left.file if left is not None else None
@@ -141,7 +144,7 @@ class FileUpload:
         if step is Step.COMPARE_BOTH and left is not None:
             if not await self._are_the_same(left, target):
                 return self._step(None, left, final)
-            await self._session.remove(left.place.path)
+            await remove_quietly(self._session, left.place.path)
             return Step.DONE
         return step
 
@@ -220,7 +223,8 @@ class FileUpload:
             raise Refused("already_exists", f"{self._plan.target.shown} is a folder")
         return next_step(
             before,
-            part=left is not None,
+            # What another attempt left says nothing of the one that was about to be published.
+            part=left is not None and before is not None and left.attempt == before.part,
             final=None if final is None else final.size or 0,
             size=self._plan.source.size,
             overwrite=self._operation.overwrite,
@@ -292,7 +296,12 @@ class FileUpload:
                 aside=before is not None and before.aside,
             )
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
-            await self._begin(left, start)
+            try:
+                await self._begin(left, start)
+            except Vanished:
+                if before is not None:  # of the moment in which it may have been published
+                    files[plan.index] = before
+                raise
 
             sent = SentHash(start)
 
@@ -371,6 +380,7 @@ class FileUpload:
                 await self._session.rename(left.place.path, self._plan.part.path, replace=False)
             except SftpError as error:
                 raise _vanished(error) from None
+        self._at = self._plan.part
 
     async def _fenced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Asked for when the file is open. If it took long to come here, nobody else may know of what was made."""

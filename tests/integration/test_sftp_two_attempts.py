@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from activities.parking import CallFailed
+from activities.sftp_places import temporary_name
 from definitions.sftp import SftpResult
 from net.sftp_server import SftpServer
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -211,6 +213,38 @@ async def test_a_file_that_another_attempt_publishes_at_the_same_moment_is_ours(
 
     operation = upload_of(await attempts.keep(content))
     result = await attempts.do("upload", attempt=2, cut=Cut("rename", when=published), **operation)
+
+    assert attempts.names() == ["file.bin"]
+    assert result.sha256 == sha256(content)
+
+
+async def test_a_file_that_is_published_just_when_it_is_taken_over_is_ours(attempts: Attempts, content: bytes) -> None:
+    """By the attempt before, which stood still when it was about to."""
+    operation = upload_of(await attempts.keep(content))
+    with pytest.raises(CallFailed):
+        await attempts.do("upload", cut=Cut("rename"), **operation)
+
+    def published(source: str, *_: Any) -> bool:
+        Path(source).rename(attempts.path("file.bin"))
+        return False
+
+    result = await attempts.do("upload", attempt=2, cut=Cut("rename", when=published), **operation)
+
+    assert attempts.names() == ["file.bin"]
+    assert result.sha256 == sha256(content)
+
+
+async def test_what_a_late_one_leaves_does_not_hide_that_the_file_was_published(
+    attempts: Attempts, content: bytes
+) -> None:
+    operation = upload_of(await attempts.keep(content))
+    late = attempts.path(temporary_name("file.bin", f"{attempts.run}/0", "0123abcd"))
+    attempts.told = {"begun": ["0123abcd"]}
+    with pytest.raises(CallFailed):
+        await attempts.do("upload", attempt=2, cut=Cut("rename", after=True), **operation)
+    late.write_bytes(content[:1000])
+
+    result = await attempts.do("upload", attempt=3, **operation)
 
     assert attempts.names() == ["file.bin"]
     assert result.sha256 == sha256(content)

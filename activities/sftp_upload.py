@@ -10,7 +10,8 @@ from activities.sftp_places import Place
 from activities.sftp_publish import part_of, remove_quietly
 from activities.sftp_sources import UploadSource, source_of
 from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
-from activities.sftp_upload_file import FileUpload, Plan, earlier_files, unfinished_files
+from activities.sftp_upload_file import FileUpload
+from activities.sftp_upload_plan import Plan, earlier_files, unfinished_files
 from definitions.sftp import FileToUpload, SftpUpload, Transferred, Verify
 
 IN_PLACE = "the server renames nothing, so a file was seen under its final name before it was whole"

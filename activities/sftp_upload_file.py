@@ -1,17 +1,12 @@
 """One file on its way up: begun or gone on with, compared with its source, and only then given its final name."""
 
-import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-from activities.chunks import SentHash, hashed, split
+from activities.chunks import SentHash
 from activities.progress import FileProgress, Phase, Piece
 from activities.sftp_beside import (
     UNREADABLE,
     checksum_of,
-    checksum_part,
     publish_checksum,
     publish_marker,
     withdraw_checksum,
@@ -19,61 +14,23 @@ from activities.sftp_beside import (
 from activities.sftp_judge import Refused
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
-from activities.sftp_publish import content_hash, publish, remove_quietly, set_aside
-from activities.sftp_resume import TAIL, Step, next_step, resume_offset, when_not_ours
-from activities.sftp_sources import Opened, UploadSource
+from activities.sftp_publish import publish, remove_quietly, set_aside
+from activities.sftp_resume import Step, next_step, resume_offset, when_not_ours
 from activities.sftp_task import Task
+from activities.sftp_upload_compare import Comparison
+from activities.sftp_upload_plan import (
+    Left,
+    Plan,
+    Vanished,
+    Written,
+    result_of,
+    saying,
+    unfinished_files,
+    vanished,
+)
 from definitions.sftp import Overwrite, SftpUpload, Transferred, Verify
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
-
-Verified = Literal["read_back", "acknowledged", "size", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One file, where it goes, and where it is until it is whole. Without rename that is the same place."""
-
-    index: int
-    source: UploadSource
-    target: Place
-    part: Place
-    earlier: tuple[Place, ...]
-    """Where the attempts before this one wrote it, the newest first."""
-    marker: Place | None
-
-    @property
-    def in_place(self) -> bool:
-        return self.part == self.target
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What there is of an unfinished file, and the attempt that wrote it."""
-
-    place: Place
-    file: RemoteFile
-    attempt: str
-
-
-class Vanished(SftpError):
-    """The unfinished file is gone just when it was to be renamed: another attempt took it, or has published it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one pass over the source brought. `sha256` of the whole, if it is known; `rest` of what was sent now.
-
-    `earlier`: what attempts before sent, where nothing else tells what it was to be.
-    """
-
-    size: int
-    start: int
-    sha256: str | None
-    rest: str
-    earlier: tuple[Piece, ...]
-    shared: bool
-    """An earlier attempt may still write to the same file."""
 
 
 class FileUpload:
@@ -85,6 +42,7 @@ class FileUpload:
         self._looks = looks
         self._operation = operation
         self._plan = plan
+        self._compare = Comparison(task, operation, plan)
         self._at = plan.part
         """Where the unfinished file is."""
 
@@ -100,7 +58,7 @@ class FileUpload:
                 raise
             told = f"{error}; {self._plan.target.shown} was set aside as {set_aside(self._plan.target)}, and its new "
             told += f"content is in {self._at.path}"
-            raise _saying(error, told) from None
+            raise saying(error, told) from None
 
     async def _run(self) -> Transferred:
         plan, before = self._plan, self._before
@@ -114,7 +72,7 @@ class FileUpload:
             assert before is not None, "it was being published"
             if before.aside:
                 await remove_quietly(self._session, set_aside(plan.target))
-            return await self._finish(_result(plan, before))
+            return await self._finish(result_of(plan, before))
         unseen = final is None and not self._task.modes.stat_after_upload
         if step is Step.ASK and before is not None and unseen:
             return await self._rename_unseen(before)
@@ -126,7 +84,7 @@ class FileUpload:
         if step is Step.REFUSE:
             await self._withdraw_checksum(before.sha256 if before is not None else None)
             raise Refused("already_exists", f"{plan.target.shown} is there already")
-        if step is Step.COMPARE_TO_SKIP and (sha256 := await self._same(final)):
+        if step is Step.COMPARE_TO_SKIP and (sha256 := await self._compare.hash_if_same(final)):
             size = final.size if final is not None and final.size is not None else 0
             return Transferred(path=plan.target.shown, bytes=size, sha256=sha256, skipped=True)
         if before is None and not self._replaces:
@@ -139,10 +97,10 @@ class FileUpload:
         """What to do when content has told whether the final name holds ours already."""
         target = self._plan.target
         if step is Step.COMPARE_AS_OURS and before is not None:
-            same = self._operation.verify is Verify.SIZE or await self._is(target, before.sha256)
+            same = self._operation.verify is Verify.SIZE or await self._compare.has_hash(target, before.sha256)
             return Step.DONE if same else when_not_ours(self._operation.overwrite)
         if step is Step.COMPARE_BOTH and left is not None:
-            if not await self._are_the_same(left, target):
+            if not await self._compare.are_the_same(left, target):
                 return self._step(None, left, final)
             await remove_quietly(self._session, left.place.path)
             return Step.DONE
@@ -182,7 +140,7 @@ class FileUpload:
                     raise Refused("already_exists", f"{target.shown} is there already") from None
         else:
             self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
-        return await self._finish(_result(self._plan, before))
+        return await self._finish(result_of(self._plan, before))
 
     async def _refuse_what_is_beside(self) -> None:
         """A checksum or marker that no attempt of this run has published is somebody else's."""
@@ -238,7 +196,7 @@ class FileUpload:
             if not plan.in_place:
                 await self._task.places.make_folder_of(plan.part)
         written = await self._write(left, before)
-        verified, sha256 = await self._verify(written)
+        verified, sha256 = await self._compare.verify(written)
         if self._operation.checksum_file and sha256 is None:
             raise Refused("not_readable_back", f"{plan.target.shown}: its checksum cannot be known")
         await self._set_attributes()
@@ -251,7 +209,7 @@ class FileUpload:
         if not plan.in_place:
             await self._publish(before, sha256)
         self._task.leftovers.pop(plan.index, None)
-        return await self._finish(_result(plan, after))
+        return await self._finish(result_of(plan, after))
 
     async def _publish(self, before: FileProgress | None, sha256: str | None) -> None:
         plan = self._plan
@@ -270,7 +228,7 @@ class FileUpload:
             await self._withdraw_checksum(sha256)
             raise
         except SftpError as error:
-            raise _vanished(error) from None
+            raise vanished(error) from None
 
     async def _set_aside(self, aside: bool) -> None:
         """While nothing has the final name, the unfinished file is the only one of its content, and stays."""
@@ -283,7 +241,7 @@ class FileUpload:
     async def _write(self, left: Left | None, before: FileProgress | None) -> Written:
         plan, files, attempt = self._plan, self._task.progress.files, self._task.beats.attempt
         offset = self._offset(left, before)
-        async with self._opened(left, offset, before.validator if before else None) as (opened, start):
+        async with self._compare.opened(left, offset, before.validator if before else None) as (opened, start):
             earlier = before.pieces if start and before is not None else ()
             files[plan.index] = FileProgress(
                 phase=Phase.WRITING,
@@ -379,7 +337,7 @@ class FileUpload:
             try:
                 await self._session.rename(left.place.path, self._plan.part.path, replace=False)
             except SftpError as error:
-                raise _vanished(error) from None
+                raise vanished(error) from None
         self._at = self._plan.part
 
     async def _fenced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -390,75 +348,6 @@ class FileUpload:
             self._task.unsure.discard(self._plan.part.path)
         async for chunk in chunks:
             yield chunk
-
-    @contextlib.asynccontextmanager
-    async def _opened(self, left: Left | None, offset: int, validator: str | None) -> AsyncIterator[tuple[Opened, int]]:
-        """The source from `offset` on, if the bytes before it are what the server has; else from its beginning."""
-        source = self._plan.source
-        validator = source.sha256 or validator
-        tail = min(TAIL, offset)
-        remote = await self._tail(left, offset - tail, tail) if left and offset and validator else None
-        if remote is not None:
-            async with source.open(offset - tail, validator) as opened:
-                if opened.start == offset - tail and opened.size in (None, self._size_before(opened)):
-                    head, rest = await split(opened.chunks, tail)
-                    if head == remote:
-                        yield Opened(rest, offset, opened.size, opened.validator), offset
-                        return
-        async with source.open(0, None) as opened:
-            yield opened, 0
-
-    def _size_before(self, opened: Opened) -> int | None:
-        before = self._before
-        return opened.size if before is None or before.size is None else before.size
-
-    async def _tail(self, left: Left, start: int, length: int) -> bytes | None:
-        """None: the server lets nobody read it."""
-        try:
-            found = await self._session.read_range(left.place.path, start, length)
-        except SftpError as error:
-            if error.code not in UNREADABLE:
-                raise
-            return None
-        return found if len(found) == length else None
-
-    async def _verify(self, written: Written) -> tuple[Verified, str | None]:
-        """How it was compared, and the hash of the whole. Raises Refused, SftpError."""
-        if not self._task.modes.stat_after_upload:
-            return "acknowledged", written.sha256
-        found = await self._stat_part()
-        if found is None and self._plan.in_place and self._task.modes.moves_on_arrival:
-            return "none", written.sha256
-        if found is None or found.size != written.size:
-            told = "is gone" if found is None else f"has {found.size} bytes in place of {written.size}"
-            await self._begin_anew(f"what was sent {told}")
-        verify = self._operation.verify
-        alone = written.start == 0 and not written.shared
-        if verify is Verify.SIZE or (verify is Verify.AUTO and alone):
-            return "size" if verify is Verify.SIZE else "acknowledged", written.sha256
-        return await self._read_back(written)
-
-    async def _read_back(self, written: Written) -> tuple[Verified, str | None]:
-        try:
-            ends = [piece.end for piece in written.earlier] or ([written.start] if written.start else [])
-            whole, pieces = await content_hash(self._session, self._plan.part.path, ends)
-        except SftpError as error:
-            if error.code not in UNREADABLE:
-                raise
-            if self._operation.verify is Verify.READ_BACK:
-                raise Refused("not_readable_back", f"{self._plan.target.shown}: {error}") from None
-            self._task.notes.add("the server lets nobody read what was sent: only the size was compared")
-            return "size", written.sha256
-        known = [piece.sha256 for piece in written.earlier] or pieces[:-1]
-        if (whole, pieces) != (written.sha256 or whole, [*known, written.rest]):
-            await self._begin_anew("what the server has is not what was sent")
-        return "read_back", whole
-
-    async def _begin_anew(self, why: str) -> None:
-        """What is there cannot be trusted, so the next attempt finds nothing of it."""
-        await remove_quietly(self._session, self._plan.part.path)
-        self._task.progress.files.pop(self._plan.index, None)
-        raise Refused("content_differs", f"{self._plan.target.shown}: {why}")
 
     async def _set_attributes(self) -> None:
         permissions, modified = self._operation.permissions, self._operation.modified_at
@@ -501,88 +390,3 @@ class FileUpload:
         if found is not None and found.kind == "link" and self._plan.in_place:
             return (await self._task.places.follow(place))[1]
         return found
-
-    async def _stat_part(self) -> RemoteFile | None:
-        try:
-            return await self._session.stat(self._plan.part.path)
-        except SftpError as error:
-            if error.code not in UNREADABLE:
-                raise
-            told = f"{error}; say stat_after_upload: false in the integration's sftp if it always does"
-            raise Refused("unsupported", told) from None
-
-    async def _is(self, place: Place, sha256: str | None) -> bool:
-        """Whether its content has this hash; unknown hashes, and files that nobody may read, are told by their size."""
-        try:
-            whole, _ = await content_hash(self._session, place.path)
-        except SftpError as error:
-            if error.code not in UNREADABLE:
-                raise
-            return True
-        return sha256 in (None, whole)
-
-    async def _are_the_same(self, left: Left, place: Place) -> bool:
-        try:
-            return await content_hash(self._session, left.place.path) == await content_hash(self._session, place.path)
-        except SftpError as error:
-            if error.code not in UNREADABLE:
-                raise
-            return False
-
-    async def _same(self, final: RemoteFile | None) -> str | None:
-        """The hash, if what is there has the source's content."""
-        source = self._plan.source
-        if final is None or final.kind != "file":
-            return None
-        wanted = source.sha256 or await self._source_hash()
-        whole, _ = await content_hash(self._session, self._plan.target.path)
-        return whole if whole == wanted else None
-
-    async def _source_hash(self) -> str:
-        digest = hashlib.sha256()
-        async with self._plan.source.open(0, None) as opened:
-            async for _ in hashed(opened.chunks, digest):
-                pass
-        return digest.hexdigest()
-
-
-def unfinished_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
-    """What is not to stay when nobody goes on with this file."""
-    if (before := task.progress.files.get(plan.index)) is not None and before.aside:
-        return ()
-    return plan.part.path, *_checksums(task, operation, plan, task.beats.attempt), *earlier_files(task, operation, plan)
-
-
-def earlier_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
-    """The same without those of this attempt."""
-    parts = (part.path for part in plan.earlier)
-    return (*parts, *_checksums(task, operation, plan, *(task.attempts_before if plan.earlier else ())))
-
-
-def _checksums(task: Task, operation: SftpUpload, plan: Plan, *attempts: str) -> tuple[str, ...]:
-    if not operation.checksum_file:
-        return ()
-    return tuple(checksum_part(plan.target, task.key(plan.index), each).path for each in attempts)
-
-
-def _vanished(error: SftpError) -> SftpError:
-    return Vanished(error.code, str(error)) if error.code == "not_found" else error
-
-
-def _saying(error: Refused | SftpError, message: str) -> Refused | SftpError:
-    """The same with another message."""
-    if isinstance(error, Refused):
-        return Refused(error.category, message)
-    return SftpError(error.code, message, keys=error.keys)
-
-
-def _result(plan: Plan, done: FileProgress) -> Transferred:
-    return Transferred.model_validate(
-        {
-            "path": plan.target.shown,
-            "bytes": done.size or 0,
-            "sha256": done.sha256,
-            "resumed_from": done.resumed_from,
-            "verified": done.verified,
-        }
-    )

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from activities.sftp_places import temporary_name
 from definitions.run import Verdict
 from net.sftp import SftpSession
 from tests.fixtures.faulty_sftp import FaultySftp
@@ -58,14 +57,21 @@ async def test_a_link_of_the_name_of_a_marker_leads_nothing_elsewhere(
 async def test_a_link_where_a_checksum_is_written_leads_nothing_elsewhere(
     attempts: Attempts, victim: Victim, modes: dict[str, Any]
 ) -> None:
-    attempts.modes = modes
-    part = temporary_name("file.bin.sha256", f"{attempts.run}/0")
-    victim.linked_from(attempts.path("file.bin.sha256" if modes else part))
+    links: list[Path] = []
 
+    def planted(path: str, *_: object) -> bool:
+        if ".sha256" in path and not links:
+            links.append(Path(path))
+            victim.linked_from(links[0])
+        return False
+
+    attempts.modes = modes
     operation = upload_of(await attempts.keep(b"content"), checksum_file=True, overwrite="replace")
-    await attempts.do("upload", **operation)
+
+    await attempts.do("upload", cut=Cut("write", when=planted), **operation)
 
     assert victim.content == b"precious"
+    assert links
     assert attempts.names() == ["file.bin", "file.bin.sha256"]
     assert not attempts.path("file.bin.sha256").is_symlink()
 

@@ -112,7 +112,7 @@ class HttpActivities:
         Raises:
             CallFailed: no result; its failure says why and what to do.
         """
-        credential, reply = await self._send_as_whoever_is_bound(call)
+        credential, reply = await self._send_as_whoever_is_bound(call, attempt)
         about = {"account": credential.account, "token_version": credential.token_version, "attempt": attempt}
         if isinstance(reply, Kept):
             return asset_result(reply.answer, reply.asset, **about)
@@ -126,16 +126,16 @@ class HttpActivities:
             message = f"answered {reply.status}, so the call was completed, but its result is unusable: {error}"
             raise CallFailed(failed(call, "result_unusable", message, credential.account, reply.status)) from None
 
-    async def _send_as_whoever_is_bound(self, call: Call) -> tuple[Credential, HttpReply | Kept]:
+    async def _send_as_whoever_is_bound(self, call: Call, attempt: int) -> tuple[Credential, HttpReply | Kept]:
         """Send; where the credential is refused and another is to be had, send once more with that."""
         try:
             credential = await self._credentials.resolve(call.credential)
-            reply = await self._send(call, credential)
+            reply = await self._send(call, credential, attempt)
             if isinstance(reply, HttpReply) and _was_refused(reply, call, credential):
                 renewed = await self._credentials.renew(credential)
                 if renewed.version != credential.version:
                     credential = renewed
-                    reply = await self._send(call, credential)
+                    reply = await self._send(call, credential, attempt)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
         except asyncio.CancelledError:
@@ -144,12 +144,14 @@ class HttpActivities:
             raise CallFailed(interrupted(call, Sent.NO)) from None  # in `_send` it would have been told there
         return credential, reply
 
-    async def _send(self, call: Call, credential: Credential) -> HttpReply | Kept:
+    async def _send(self, call: Call, credential: Credential, attempt: int) -> HttpReply | Kept:
         body = call.operation.body
         if isinstance(body, SftpBody) and self._files is not None:
             ref = call.credential.model_copy(update={"adapter": body.adapter})
+            stall = call.operation.stall_after.total_seconds()
+            overall = call.operation.transfer_timeout.total_seconds()
             try:
-                async with self._files.open(ref, body.path) as opened:
+                async with self._files.open(ref, body.path, stall=stall, overall=overall, attempt=attempt) as opened:
                     return await self._send_from(Sources(self._assets, opened), call, credential)
             except SourceFailed as error:
                 unsent = NetError("content_failed", "the body could not be opened", reason=error)

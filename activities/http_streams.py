@@ -109,7 +109,8 @@ class HttpSourceStreams:
             message = "answered 206 with another part than was asked for"
             error = NetError("protocol_error", message, sent=Sent.ANSWERED, status=206)
             raise _broken(asked.call, error, credential)
-        return HttpBytes(_parts(answer, asked.call, credential), start, size, _validator(answer), media_type)
+        chunks = _parts(answer, asked.call, credential)
+        return HttpBytes(chunks, start, size, _validator(answer), media_type, lambda: answer.delimited)
 
     async def _refused(self, answer: StreamedReply, call: Call, credential: Credential) -> SourceFailed:
         try:

@@ -4,6 +4,9 @@ Temporal hands it back as plain JSON values, so it is read here, by hand; what c
 which costs time and never a file.
 """
 
+import base64
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Literal
@@ -55,6 +58,21 @@ class Fetched(Model):
     resumed_from: int = 0
     ended: bool = False
 
+    def without_source(self) -> "Fetched":
+        """Nobody asks what it was once it is dealt with."""
+        return self.model_copy(update={"source": Seen(kind=self.source.kind)})
+
+
+PACK = 100
+"""Settled files that are compressed together."""
+
+
+class Settled(Model):
+    """Files that nothing is left to do for: a result wants to tell of them, an attempt does not look at them again."""
+
+    results: dict[int, Transferred] = Field(default_factory=dict)
+    fetched: tuple[Fetched, ...] = ()
+
 
 class Told(Model):
     """All of it, as Temporal keeps it."""
@@ -65,6 +83,7 @@ class Told(Model):
     )
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
+    settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
 
 
@@ -79,7 +98,8 @@ class Moved(Model):
 def moved(told: Told, files: int | None) -> Moved | None:
     """In bytes of the one file, or in files of several; None where nothing is told. `files`: how many there are."""
     if files != 1:
-        return Moved(done=len(parse_ranges(told.done)), total=files, unit="files")
+        progress = Progress(told)
+        return Moved(done=len(progress.done) + len(progress.fetched), total=files, unit="files")
     for each in told.files.values():
         return Moved(done=each.offset, total=each.size, unit="bytes")
     return None
@@ -89,22 +109,42 @@ class Progress:
     """The same while it changes."""
 
     def __init__(self, told: Told | None = None) -> None:
+        """Raises ValueError."""
         told = told or Told()
         self.done = parse_ranges(told.done)
         self.results = dict(told.results)
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
+        for settled in map(_unpacked, told.settled):
+            self.results |= settled.results
+            self.fetched |= {each.path: each for each in settled.fetched}
+        self._packs: list[str] = []
+        self._in_packs: set[int | str] = set()
         self.source = told.source
 
     def told(self) -> Told:
         """What the next attempt needs."""
         return Told(
             done=format_ranges(self.done),
-            results=dict(self.results),
             files=dict(self.files),
-            fetched=tuple(self.fetched.values()),
+            fetched=tuple(each for each in self.fetched.values() if not each.ended),
+            settled=self._settled(),
             source=self.source,
         )
+
+    def _settled(self) -> tuple[str, ...]:
+        """A pack that is full is not made again: what is told often would take most of the time of small files."""
+        results = {index: each for index, each in self.results.items() if index not in self._in_packs}
+        ended = {path: each for path, each in self.fetched.items() if each.ended and path not in self._in_packs}
+        if not results and not ended:
+            return tuple(self._packs)
+        fetched = tuple(each.without_source() for each in ended.values())
+        pack = _packed(Settled(results=results, fetched=fetched))
+        if len(results) + len(ended) >= PACK:
+            self._packs.append(pack)
+            self._in_packs.update(results, ended)
+            return tuple(self._packs)
+        return (*self._packs, pack)
 
     def end(self, index: int, result: Transferred | None) -> None:
         """A file is done; `result` only where it says more than what follows from the operation."""
@@ -122,6 +162,31 @@ def read_progress(details: Sequence[Any]) -> Progress:
         return Progress(Told.model_validate(details[0]))
     except (ValidationError, ValueError):
         return Progress()
+
+
+_HASH = re.compile(rb"[0-9a-f]{64}")
+_HASH_HERE = b"\0"
+"""Stands in no JSON by itself."""
+
+
+def _packed(settled: Settled) -> str:
+    """As text, because it travels in JSON. A thousand files take some 55 KB so, and five times that as they are, which
+    would go into a file beside the history with every heartbeat. Hashes are apart: they cannot be compressed."""
+    raw = settled.model_dump_json(exclude_defaults=True).encode()
+    hashes = b"".join(_HASH.findall(raw)).decode()
+    return base64.b85encode(zlib.compress(_HASH.sub(_HASH_HERE, raw)) + bytes.fromhex(hashes)).decode()
+
+
+def _unpacked(text: str) -> Settled:
+    """Raises ValueError."""
+    unpack = zlib.decompressobj()
+    try:
+        first, *others = unpack.decompress(base64.b85decode(text)).split(_HASH_HERE)
+    except zlib.error:
+        raise ValueError("what is settled cannot be read") from None
+    hashes = [unpack.unused_data[at : at + 32].hex() for at in range(0, len(unpack.unused_data), 32)]
+    rest = (sha256.encode() + part for sha256, part in zip(hashes, others, strict=True))
+    return Settled.model_validate_json(b"".join((first, *rest)))
 
 
 def format_ranges(indexes: Iterable[int]) -> str:

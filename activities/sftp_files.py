@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 
 from activities.failures import without_credential
 from activities.sftp import SftpCredentials
@@ -19,6 +20,14 @@ from definitions.sftp import SftpDownload
 from net.sftp_errors import SftpError
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """In the terms of operations, so that it is judged like any other."""
+
+    call: SftpCall
+    attempt: int
+
+
 class SftpFiles:
     """Opens files on connections that transfers share; this is `activities.streams.RemoteFiles`."""
 
@@ -27,11 +36,12 @@ class SftpFiles:
         self._connections = connections
 
     @contextlib.asynccontextmanager
-    async def open(self, ref: CredentialRef, path: str) -> AsyncIterator[RemoteBytes]:
+    async def open(
+        self, ref: CredentialRef, path: str, *, stall: float = 60.0, overall: float = 86400.0, attempt: int = 1
+    ) -> AsyncIterator[RemoteBytes]:
         """As `RemoteFiles.open` says."""
-        asked = SftpCall(
-            credential=ref, operation=SftpDownload(type="sftp.download", paths=(path,)), idempotency_key=""
-        )
+        operation = SftpDownload(type="sftp.download", paths=(path,))
+        asked = _Asked(SftpCall(credential=ref, operation=operation, idempotency_key=""), attempt)
         try:
             credential = await self._credentials.resolve(ref)
             if not isinstance(credential.integration.auth, SftpAuth):
@@ -39,19 +49,20 @@ class SftpFiles:
                 raise await self._failed(asked, fault, credential)
             server, address = sftp_server(credential)
         except CredentialError as error:
-            raise SourceFailed(without_credential(asked, error), ref) from None
+            raise SourceFailed(without_credential(asked.call, error), ref) from None
         async with contextlib.AsyncExitStack() as stack:
             try:
                 session = await stack.enter_async_context(self._connections.session(server))
                 if credential.cause is not None:
                     await self._credentials.note_well(credential)
-                opened = await self._opened(asked, path, session, address, credential)
+                async with session.watch(stall, overall):
+                    opened = await self._opened(asked, path, session, address, credential)
             except (SftpError, Refused) as error:
                 raise await self._failed(asked, error, credential) from None
             yield opened
 
     async def _opened(
-        self, asked: SftpCall, path: str, session: Session, address: SftpAddress, credential: Credential
+        self, asked: _Asked, path: str, session: Session, address: SftpAddress, credential: Credential
     ) -> RemoteBytes:
         places = Places(session, address.root, credential.parameters)
         place, found = await places.follow(await places.resolve(path))
@@ -73,10 +84,10 @@ class SftpFiles:
 
         return RemoteBytes(read, found.size)
 
-    async def _failed(self, asked: SftpCall, error: SftpError | Refused, credential: Credential) -> SourceFailed:
+    async def _failed(self, asked: _Asked, error: SftpError | Refused, credential: Credential) -> SourceFailed:
         """An account that its server refuses is marked, so that people are told, as for a transfer of its own."""
-        failure = failure_of_error(asked, error, credential.account, 1)
+        failure = failure_of_error(asked.call, error, credential.account, asked.attempt)
         if failure.verdict is Verdict.RECONNECT:
             told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
             await self._credentials.note_dead(credential, failure.category, told)
-        return SourceFailed(failure, asked.credential)
+        return SourceFailed(failure, asked.call.credential)

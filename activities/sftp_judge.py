@@ -12,8 +12,9 @@ from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
 
 PATIENCE = 5
-"""Attempts after which a server that tells only of a `failure` is believed: it says so of a file that is in use for a
-moment, and of what it will never do."""
+"""Attempts after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
+file that is in use for a moment, or that is restarted, and one that will never do what is asked."""
+_BELIEVED = frozenset({"failure", "protocol_error"})
 
 
 class Refused(Exception):
@@ -90,6 +91,11 @@ _TABLE: dict[str, Judged] = {
     "not_readable_back": Judged(
         Verdict.FINAL, Actor.USER, "say verify: size, as the server lets nobody read what was sent"
     ),
+    "open_ended": Judged(
+        Verdict.FINAL,
+        Actor.PROVIDER,
+        "have the API say how long its answers are (Content-Length, or chunks); or say verify: size to take what comes",
+    ),
     "source_changed": Judged(Verdict.AGAIN, Actor.PROVIDER, "nothing: the file is fetched again from its beginning"),
     "asset_missing": Judged(Verdict.FINAL, Actor.USER, "put the file again: its asset is gone"),
     "asset_damaged": Judged(
@@ -110,7 +116,7 @@ _UNFORESEEN = Judged(Verdict.AGAIN, Actor.TIELINE, "report it; it is tried again
 def judge(category: str, attempt: int = 1) -> Judged:
     """What this category means for a run at its so many-th attempt."""
     judged = _TABLE.get(category, _UNFORESEEN)
-    if category == "failure" and attempt >= PATIENCE:
+    if category in _BELIEVED and attempt >= PATIENCE:
         return Judged(Verdict.FINAL, judged.actor, judged.action)
     return judged
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import posixpath
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,11 +10,11 @@ from urllib.parse import unquote
 
 from activities.sftp_judge import Refused
 from activities.sftp_places import checked_name
-from activities.sftp_task import AssetFiles, Task
-from activities.streams import HttpStreams
+from activities.sftp_task import AssetFiles, Notes, Task
+from activities.streams import HttpBytes, HttpStreams
 from definitions.asset import Asset
 from definitions.run import SftpCall
-from definitions.sftp import AssetSource, HttpSource, Source
+from definitions.sftp import AssetSource, HttpSource, SftpUpload, Source, Verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def source_of(task: Task, source: Source) -> UploadSource:
         return KeptFile(task.assets, source.asset)
     if task.http is None:
         raise Refused("unsupported", "this process reads no HTTP sources")
-    return HttpAnswer(task.http, task.call, source)
+    return HttpAnswer(task.http, task.call, source, task.notes)
 
 
 class KeptFile:
@@ -68,8 +68,10 @@ class KeptFile:
 class HttpAnswer:
     """What a GET brings, streamed on as it comes."""
 
-    def __init__(self, http: HttpStreams, call: SftpCall, source: HttpSource) -> None:
+    def __init__(self, http: HttpStreams, call: SftpCall, source: HttpSource, notes: Notes) -> None:
         self._http = http
+        self._notes = notes
+        self._takes_open_ends = isinstance(call.operation, SftpUpload) and call.operation.verify is Verify.SIZE
         self._ref = call.credential
         self._stall = call.operation.stall_after.total_seconds()
         self._overall = call.operation.timeout.total_seconds()
@@ -81,10 +83,25 @@ class HttpAnswer:
     @contextlib.asynccontextmanager
     async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
         """Raises SourceFailed, also while it is read."""
-        async with self._http.open(
-            self._ref, self._source, start, validator, stall=self._stall, overall=self._overall
-        ) as answer:
-            yield Opened(answer.chunks, answer.start, answer.size, answer.validator)
+        async with (
+            self._http.open(
+                self._ref, self._source, start, validator, stall=self._stall, overall=self._overall
+            ) as answer,
+            contextlib.aclosing(self._whole(answer)) as chunks,
+        ):
+            yield Opened(chunks, answer.start, answer.size, answer.validator)
+
+    async def _whole(self, answer: HttpBytes) -> AsyncGenerator[bytes]:
+        """An answer whose end was not marked looks the same when the line broke on its way: nobody can say it is whole,
+        and what is sent would be taken for it."""
+        async for chunk in answer.chunks:
+            yield chunk
+        if answer.delimited():
+            return
+        text = f"only the end of the connection marked the end of {self._source.path}, which may have been cut"
+        if not self._takes_open_ends:
+            raise Refused("open_ended", text)
+        self._notes.add(text)
 
 
 def _name(source: HttpSource) -> str:

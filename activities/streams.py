@@ -40,8 +40,14 @@ class RemoteBytes:
 class RemoteFiles(Protocol):
     """Files on SFTP servers, as bodies of HTTP requests."""
 
-    def open(self, ref: CredentialRef, path: str) -> AbstractAsyncContextManager[RemoteBytes]:
-        """`path` is a file of the account's, relative to its root. Raises SourceFailed, also from the iterators."""
+    def open(
+        self, ref: CredentialRef, path: str, *, stall: float = 60.0, overall: float = 86400.0, attempt: int = 1
+    ) -> AbstractAsyncContextManager[RemoteBytes]:
+        """`path` is a file of the account's, relative to its root. Raises SourceFailed, also from the iterators.
+
+        The limits, in seconds, are those of opening it: while it is read, whoever sends it on keeps the time. What a
+        failure means may depend on which attempt it is.
+        """
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,7 +55,8 @@ class HttpBytes:
     """An answer's body, from byte `start` on. `size`: of the whole, None when it is not known.
 
     `validator` (a strong ETag, or else Last-Modified with its length) is the same for as long as the source is
-    unchanged; None: whether it changes cannot be known. `start` is 0 where the source did not resume.
+    unchanged; None: whether it changes cannot be known. `start` is 0 where the source did not resume. `delimited` is
+    asked at the end: False when only the end of the connection was the end of the body, which may have been cut.
     """
 
     chunks: AsyncIterator[bytes]
@@ -57,6 +64,7 @@ class HttpBytes:
     size: int | None
     validator: str | None
     media_type: str
+    delimited: Callable[[], bool] = lambda: True
 
 
 class HttpStreams(Protocol):

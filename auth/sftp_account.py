@@ -78,6 +78,7 @@ def sftp_server(credential: Credential) -> tuple[SftpServer, SftpAddress]:
         ports=address.ports,
         policy=auth.host_key.value,
         trusted=tuple(_as_read(credential.host_keys, auth.host_key, address)),
+        doubted=credential.cause is not None,
         **secrets,
     )
     return server, address

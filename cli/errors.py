@@ -25,6 +25,8 @@ class Status(IntEnum):
     """A server that is needed does not answer."""
     NOT_ENDED = 4
     """The run was started and goes on, but had not ended when the wait was over."""
+    NO_ANSWER = 5
+    """A question, whose answer is the status, could not be answered: its run failed."""
     INTERRUPTED = 130
     """Ctrl-C (128 + SIGINT, as shells count)."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.arguments import moment
-from cli.errors import Status
+from cli.errors import CliError, Status, explain
 from cli.output import Output, OutputOption, Printer
 from cli.session import Session
 from cli.sftp_options import (
@@ -97,8 +97,16 @@ def exists(
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """Whether there is a file or folder: exit status 0, else 1."""
-    result = _run(adapter, {"type": "sftp.exists", "path": path}, profile, subject, output, wait=wait)
+    """Whether there is a file or folder: exit status 0, else 1; 5 when the run failed, so that nobody knows."""
+    try:
+        result = _run(adapter, {"type": "sftp.exists", "path": path}, profile, subject, output, wait=wait)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        complaint = explain(error)
+        if complaint.status is not Status.FAILED:
+            raise
+        raise CliError(complaint.message, Status.NO_ANSWER, **complaint.details) from error
     found = result is not None and result.sftp is not None and result.sftp.exists
     return Status.DONE if found else Status.FAILED
 
@@ -109,12 +117,13 @@ def mkdir(
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
     permissions: Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0750.")] = None,
+    no_parents: Annotated[bool, typer.Option("--no-parents", help="The one above it must be there.")] = False,
     key: KeyOption = None,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Make a folder, and those above it that are missing."""
-    wanted = {"type": "sftp.mkdir", "path": path, "permissions": permissions}
+    wanted = {"type": "sftp.mkdir", "path": path, "permissions": permissions, "parents": not no_parents}
     _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
 
 

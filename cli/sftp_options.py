@@ -24,6 +24,13 @@ StallOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="An attempt without progress ends.", show_default="60s")
 ]
 GiveUpOption = Annotated[str | None, typer.Option(metavar="TIME", help="All attempts.", show_default="24h")]
+OnFailureOption = Annotated[
+    str | None,
+    typer.Option(metavar="fail|park", help="A final failure: or a wait for a decision.", show_default="fail"),
+]
+ParkOption = Annotated[
+    str | None, typer.Option("--park-for", metavar="TIME", help="A wait for a decision, at most.", show_default="30d")
+]
 OverwriteOption = Annotated[
     str, typer.Option(metavar="fail|replace|skip_if_same", help="What if the file is there already.")
 ]
@@ -51,6 +58,8 @@ _PLACES = {
     "timeout": "--timeout",
     "stall_after": "--stall-after",
     "give_up_after": "--give-up-after",
+    "on_failure": "--on-failure",
+    "park_for": "--park-for",
 }
 
 
@@ -87,5 +96,18 @@ def sftp_operation(fields: dict[str, Any]) -> "AnyOperation":
         raise validation_fault(error, _PLACES) from None
 
 
-def limits(timeout: str | None, stall_after: str | None, give_up_after: str | None) -> dict[str, str | None]:
-    return {"timeout": timeout, "stall_after": stall_after, "give_up_after": give_up_after}
+def limits(
+    timeout: str | None,
+    stall_after: str | None,
+    give_up_after: str | None,
+    on_failure: str | None,
+    park_for: str | None,
+) -> dict[str, str | None]:
+    """How long things may take, and what happens then."""
+    return {
+        "timeout": timeout,
+        "stall_after": stall_after,
+        "give_up_after": give_up_after,
+        "on_failure": on_failure,
+        "park_for": park_for,
+    }

@@ -2,12 +2,14 @@
 
 import mimetypes
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl
 
 import typer
 
+from cli.arguments import moment
 from cli.errors import CliError
 from cli.files import counted, opened, pieces, size_of, write_to, write_whole
 from cli.output import Aside, Output, OutputOption, Printer, note
@@ -18,7 +20,9 @@ from cli.sftp_options import (
     GiveUpOption,
     KeyOption,
     NoWaitOption,
+    OnFailureOption,
     OverwriteOption,
+    ParkOption,
     ProfileOption,
     StallOption,
     SubjectOption,
@@ -66,11 +70,16 @@ def put(
         str | None, typer.Option(metavar="PATH", help="Publish an empty file after each, such as {name}.done.")
     ] = None,
     permissions: Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0640.")] = None,
+    modified: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When they last changed: 2h ago as 2h, or 2026-11-25T08:00.")
+    ] = None,
     no_folders: Annotated[bool, typer.Option("--no-folders", help="Do not make folders that are missing.")] = False,
     key: KeyOption = None,
     timeout: TimeoutOption = None,
     stall_after: StallOption = None,
     give_up_after: GiveUpOption = None,
+    on_failure: OnFailureOption = None,
+    park_for: ParkOption = None,
     no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
@@ -90,8 +99,9 @@ def put(
         "checksum_file": checksum,
         "marker_file": marker,
         "permissions": permissions,
+        "modified_at": moment("--modified", modified, datetime.now(UTC)) if modified else None,
         "make_folders": not no_folders,
-        **limits(timeout, stall_after, give_up_after),
+        **limits(timeout, stall_after, give_up_after, on_failure, park_for),
     }
     unfilled = sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
     called = [_called(each, name) for each in files]
@@ -116,6 +126,7 @@ def get(
     ] = ".",
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
+    literal: Annotated[bool, typer.Option("--literal", help="*, ? and [ in a PATH stand for themselves.")] = False,
     after: Annotated[
         str, typer.Option(metavar="keep|delete|move", help="What becomes of the source when the file is safe.")
     ] = "keep",
@@ -130,15 +141,20 @@ def get(
     timeout: TimeoutOption = None,
     stall_after: StallOption = None,
     give_up_after: GiveUpOption = None,
+    on_failure: OnFailureOption = None,
+    park_for: ParkOption = None,
     no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Fetch files into assets, and write them here."""
     check_waiting(no_wait=no_wait, wait=wait)
-    patterns = [path for path in paths if any(sign in path for sign in "*?[")]
+    patterns = [path for path in paths if not literal and any(sign in path for sign in "*?[")]
     if patterns and len(patterns) != len(paths):
-        raise CliError("patterns and plain paths cannot be mixed in one command: give them one each")
+        raise CliError(
+            "patterns and plain paths cannot be mixed in one command: give them one each, or say --literal if none of "
+            "them is a pattern"
+        )
     if not only_asset:
         _check_writable(to, many=bool(patterns) or len(paths) > 1, as_json=output is Output.JSON)
         _check_free(to, [] if patterns else paths)
@@ -152,7 +168,7 @@ def get(
             "min_age": min_age,
             "sha256": sha256,
             **({"max_bytes": max_bytes} if max_bytes else {}),
-            **limits(timeout, stall_after, give_up_after),
+            **limits(timeout, stall_after, give_up_after, on_failure, park_for),
         }
     )
 

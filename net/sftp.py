@@ -39,9 +39,11 @@ class SftpSession:
         self._shared = connection
         self._sftp = connection.sftp
         self._listings: set[Listing] = set()
+        connection.users += 1
 
     def end(self) -> None:
-        """Stop whatever this user left under way, without waiting for the server."""
+        """Stop whatever this user left under way, without waiting for the server. Once."""
+        self._shared.users -= 1
         for listing in self._listings:
             listing.end()
 
@@ -53,7 +55,6 @@ class SftpSession:
             SftpError: `stalled` or `timeout`, at once: a server that does not answer is not waited for. The connection
                 is ended, or, while it still answers others, not used for anything new.
         """
-        self._shared.watching += 1
         try:
             async with asyncio.timeout(overall) as whole, asyncio.timeout(None) as timer:
                 with Watch(stall, timer).on():
@@ -67,8 +68,6 @@ class SftpSession:
                 text = f"{self._place}: not done within {overall:g} s, though the server answers"
                 raise SftpError("timeout", text) from None
             raise
-        finally:
-            self._shared.watching -= 1
 
     async def stat(self, path: str) -> RemoteFile | None:
         """What a path leads to, through links; None when there is nothing."""

@@ -11,7 +11,8 @@ class SftpServer:
     """An account's server and login, at one version of the account.
 
     `ports` are the ports that the account may use beside 22. `trusted` are lines of a known_hosts file for
-    `known_hosts`, and public keys such as `ssh-ed25519 AAAA…` for `pinned` and `confirm_first`.
+    `known_hosts`, and public keys such as `ssh-ed25519 AAAA…` for `pinned` and `confirm_first`. `doubted`: what it said
+    of its key or of this login counts only if it is said now, so that no connection from before will do.
     """
 
     account_id: str
@@ -26,6 +27,7 @@ class SftpServer:
     policy: HostKeyPolicy = "known_hosts"
     trusted: tuple[str, ...] = ()
     ports: frozenset[int] = frozenset()
+    doubted: bool = False
 
     @property
     def place(self) -> str:

@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,8 @@ from net.ssh_keys import LoginKey, read_login_key
 from net.ssh_shared import SharedConnection
 
 IDLE_SECONDS = 60.0
-MAX_KEYS = 256
+KEY_SECONDS = 10.0
+"""An opened private key is kept for the next handshakes of a burst, and no longer."""
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class SshConnections:
         self._idle_seconds = idle_seconds
         self._slots: dict[Key, _Slot] = {}
         self._versions: dict[str, int] = {}
-        self._keys: OrderedDict[bytes, LoginKey] = OrderedDict()
+        self._keys: dict[bytes, tuple[LoginKey, asyncio.TimerHandle]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._pepper = secrets.token_bytes(32)
 
@@ -99,6 +99,9 @@ class SshConnections:
 
     async def aclose(self) -> None:
         """Close everything; operations under way fail."""
+        for _, timer in self._keys.values():
+            timer.cancel()
+        self._keys.clear()
         for slot in list(self._slots.values()):
             self._close(slot)
         await asyncio.gather(*self._closing, return_exceptions=True)
@@ -108,7 +111,7 @@ class SshConnections:
         self._retire_older(server)
         while True:
             slot = self._slots.get(key)
-            if slot is None or not slot.can_be_used():
+            if slot is None or not slot.can_be_used() or (server.doubted and slot.opening.done()):
                 slot = self._new_slot(key, server)
             connection = await self._wait(slot)
             if connection.is_healthy():
@@ -147,16 +150,20 @@ class SshConnections:
         return SharedConnection(connection, sftp)
 
     async def _login_key(self, server: SftpServer) -> LoginKey | None:
-        """Parsed once: opening an encrypted key takes a tenth of a second of computing."""
+        """Parsed once for many: opening an encrypted key takes a tenth of a second of computing."""
         if not server.private_key:
             return None
         name = self._digest(server.private_key, server.passphrase, server.certificate)
-        if name not in self._keys:
+        key, timer = self._keys.get(name, (None, None))
+        if key is None:
             texts = server.private_key, server.passphrase, server.certificate
-            self._keys[name] = await asyncio.to_thread(read_login_key, *texts)
-            if len(self._keys) > MAX_KEYS:
-                self._keys.popitem(last=False)
-        return self._keys[name]
+            key = await asyncio.to_thread(read_login_key, *texts)
+            _, timer = self._keys.get(name, (None, None))
+        if timer is not None:
+            timer.cancel()
+        forget = asyncio.get_running_loop().call_later(KEY_SECONDS, self._keys.pop, name, None)
+        self._keys[name] = key, forget
+        return key
 
     def _release(self, slot: _Slot) -> None:
         slot.users -= 1

@@ -22,7 +22,7 @@ class SharedConnection:
         self.sftp = sftp
         self.reads = asyncio.Semaphore(TRANSFERS_AT_ONCE)
         self.writes = asyncio.Semaphore(TRANSFERS_AT_ONCE)
-        self.watching = 0
+        self.users = 0
         self._connection = connection
         self._answered_at = asyncio.get_running_loop().time()
         self._suspect = False
@@ -49,7 +49,7 @@ class SharedConnection:
         """An operation ran out of time. Ends the connection, unless it answers others, which then may finish."""
         self._suspect = True
         silent = asyncio.get_running_loop().time() - self._answered_at >= silence
-        if silent or self.watching <= 1:
+        if silent or self.users <= 1:
             self._connection.abort()
 
     def tidy(self, work: Coroutine[Any, Any, Any]) -> None:

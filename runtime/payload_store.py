@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import (
     StorageDriver,
@@ -45,8 +46,7 @@ class PayloadStore(StorageDriver):
         return DRIVER_NAME
 
     async def store(self, context: StorageDriverStoreContext, payloads: Sequence[Payload]) -> list[StorageDriverClaim]:
-        target = context.target
-        holder = target.id if isinstance(target, StorageDriverWorkflowInfo) else None
+        holder = _run_of(context)
         return [await self._write(payload.SerializeToString(), holder) for payload in payloads]
 
     async def retrieve(
@@ -83,3 +83,10 @@ class PayloadStore(StorageDriver):
         if hashlib.sha256(content).hexdigest() != digest:
             raise PayloadUnavailable(f"payload {digest[:12]}… in {self._earlier} was altered: restore it from a backup")
         return content
+
+
+def _run_of(context: StorageDriverStoreContext) -> str | None:
+    """A heartbeat's target is its activity, or nothing; the run of that is known where the activity is at work."""
+    if isinstance(context.target, StorageDriverWorkflowInfo):
+        return context.target.id
+    return activity.info().workflow_id if activity.in_activity() else None

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,40 @@ async def test_whether_a_file_exists_is_the_exit_status(files: Files, path: str,
     assert (ran.status, ran.output) == (status, answer)
 
 
+async def test_a_question_whose_run_failed_is_not_answered_with_no(files: Files) -> None:
+    (files.root / "out").symlink_to("/etc")
+
+    ran = await files("exists", "bank", "out/passwd")
+
+    assert (ran.status, ran.output) == (5, "")
+    assert "out/passwd" in ran.errors
+
+
+async def test_a_folder_is_made_below_one_that_is_not_there_only_if_that_may_be_made(files: Files) -> None:
+    alone = await files("mkdir", "bank", "far/away", "--no-parents")
+    with_parents = await files("mkdir", "bank", "far/away")
+
+    assert (alone.status, with_parents.status) == (1, 0), (alone, with_parents)
+    assert (files.root / "far" / "away").is_dir()
+
+
+async def test_a_file_has_the_time_that_was_said(files: Files) -> None:
+    sent = await files("put", "bank", files.letter(), "timed/", "--modified", "2026-03-31T08:00+00:00")
+
+    assert sent.status == 0, sent
+    assert (files.root / "timed" / "letter.txt").stat().st_mtime == datetime(2026, 3, 31, 8, tzinfo=UTC).timestamp()
+
+
+async def test_a_name_that_looks_like_a_pattern_can_be_meant_as_it_stands(files: Files, tmp_path: Path) -> None:
+    files.remote("odd/a[1].txt")
+    files.remote("odd/a1.txt", b"another one")
+
+    fetched = await files("get", "bank", "odd/a[1].txt", "--literal", "--to", str(tmp_path))
+
+    assert fetched.status == 0, fetched
+    assert _names(tmp_path) == ["a[1].txt"]
+
+
 async def test_names_are_made_moved_copied_looked_at_and_deleted(files: Files) -> None:
     letter = files.remote("work/letter.txt")
 
@@ -291,6 +326,9 @@ WRONG = {
     "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
     "no name for standard input": (["put", "bank", "-", "in/"], 2, "say what it is called with --name"),
     "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
+    "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),
+    "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
+    "no instant": (["put", "bank", "LETTER", "in/", "--modified", "then"], 2, "--modified 'then': expected a time ago"),
     "a source of HTTP without a path": (["put", "bank", "--from", "crm", "in/"], 2, "expected ADAPTER:PATH"),
     "a folder that is there": (["put", "bank", "LETTER", "folder"], 1, "folder is a folder"),
     "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),

@@ -1,6 +1,7 @@
 """Large payloads in real files, by way of the data converter that workers and clients use."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,13 @@ from sqlalchemy import select
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import (
     DataConverter,
+    StorageDriverActivityInfo,
     StorageDriverClaim,
     StorageDriverRetrieveContext,
     StorageDriverStoreContext,
     StorageDriverWorkflowInfo,
 )
+from temporalio.testing import ActivityEnvironment
 
 from auth.keys import Keyring
 from runtime.payload_store import THRESHOLD_BYTES, PayloadStore, PayloadUnavailable
@@ -80,6 +83,21 @@ async def test_the_run_that_it_belongs_to_holds_it_for_as_long_as_temporal_knows
     async with disk_database.read() as connection:
         held = (await connection.execute(select(asset_holders))).one()
     assert (held.sha256, held.holder, held.until) == (claim.claim_data["sha256"], "run-1", None)
+
+
+@pytest.mark.parametrize("target", [StorageDriverActivityInfo(namespace="default", id="1"), None])
+async def test_the_run_of_an_activity_holds_what_its_heartbeats_tell(
+    payloads: PayloadStore, disk_database: Database, target: StorageDriverActivityInfo | None
+) -> None:
+    context = StorageDriverStoreContext(target=target)
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, workflow_id="run-1")
+
+    await environment.run(payloads.store, context, [Payload(data=b"x")])
+
+    async with disk_database.read() as connection:
+        held = (await connection.execute(select(asset_holders))).one()
+    assert (held.holder, held.until) == ("run-1", None)
 
 
 async def test_a_payload_of_the_version_before_is_still_read(converter: DataConverter, asset_folder: Path) -> None:

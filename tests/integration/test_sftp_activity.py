@@ -158,6 +158,29 @@ async def test_a_refused_login_registers_the_run_to_be_woken(
     assert troubled.parked == [failure.ticket]
 
 
+async def test_a_connection_from_before_a_key_changed_does_not_make_its_account_well(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    """Else the runs that wait are woken, meet the changed key on their own workers, and people are told again."""
+    await troubled.do("exists", path="a")
+    faulty.change_host_key()
+    troubled.cause = "host_key_changed"
+
+    failure = await troubled.fails("exists", path="a")
+
+    assert (failure.verdict, failure.category) == (Verdict.RECONNECT, "host_key_changed")
+    assert troubled.well == 0
+
+
+async def test_a_server_that_takes_a_dead_account_again_makes_it_well(troubled: Attempts) -> None:
+    await troubled.do("exists", path="a")
+    troubled.cause = "host_key_changed"
+
+    await troubled.do("exists", path="a")
+
+    assert troubled.well == 1
+
+
 async def test_an_account_that_is_well_again_when_the_run_is_registered_is_tried_again(
     troubled: Attempts, environment: ActivityEnvironment
 ) -> None:

@@ -137,6 +137,32 @@ async def test_an_answer_that_breaks_off_leaves_no_final_file(sending: Attempts,
     assert all(name.endswith(".part") for name in sending.names())
 
 
+OPEN_ENDED = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf"
+
+
+async def test_an_answer_whose_end_nothing_marks_is_not_taken_for_whole(
+    sending: Attempts, http_server: FaultServer
+) -> None:
+    http_server.script(str(SOURCE["path"]), OPEN_ENDED)
+
+    failure = await sending.fails("upload", **upload())
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "open_ended")
+    assert "/exports/march.csv, which may have been cut" in failure.message
+    assert sending.names() == []
+
+
+async def test_one_whose_end_nothing_marks_is_sent_with_a_note_where_no_more_than_its_size_is_asked_for(
+    sending: Attempts, http_server: FaultServer
+) -> None:
+    http_server.script(str(SOURCE["path"]), OPEN_ENDED)
+
+    result = await sending.do("upload", **upload(verify="size"))
+
+    assert sending.path("in/march.csv").read_bytes() == b"half"
+    assert any("may have been cut" in note for note in result.notes)
+
+
 async def test_an_answer_that_is_no_success_leaves_nothing(sending: Attempts, http_server: FaultServer) -> None:
     http_server.reply(str(SOURCE["path"]), 404, b"no such report")
 

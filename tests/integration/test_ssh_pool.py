@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import re
+import weakref
 
 import asyncssh
 import pytest
@@ -176,6 +177,28 @@ async def test_an_encrypted_key_is_opened_once(
     assert len(opened) == 1
 
 
+async def test_an_opened_private_key_is_gone_soon_after_the_last_handshake(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[weakref.ref[asyncssh.SSHKey]] = []
+
+    def read(text: str, passphrase: str | None, certificate: str | None) -> LoginKey:
+        login = read_login_key(text, passphrase, certificate)
+        opened.append(weakref.ref(login.key))
+        return login
+
+    monkeypatch.setattr(ssh_pool, "read_login_key", read)
+    monkeypatch.setattr(ssh_pool, "KEY_SECONDS", 0.05)
+
+    def gone() -> bool:
+        gc.collect()
+        return opened[0]() is None
+
+    async with ssh_connections(idle_seconds=0.05) as connections:
+        await _look(connections, sshd.server())
+        await until(gone)
+
+
 async def test_so_many_transfers_share_a_connection_and_further_ones_wait(
     faulty: FaultySftp, connections: SshConnections
 ) -> None:
@@ -225,3 +248,13 @@ async def test_a_server_may_send_so_much_ahead_that_a_long_line_stays_full(
 
     windows = [int(found[1]) for found in re.finditer(r"Initial send window (\d+)", caplog.text)]
     assert max(windows) >= 2 * IN_FLIGHT * BLOCK
+
+
+async def test_a_server_that_is_doubted_is_asked_anew_by_all_who_come_together(
+    faulty: FaultySftp, connections: SshConnections
+) -> None:
+    async with connections.session(faulty.server()) as before:
+        await asyncio.gather(*(_look(connections, faulty.server(doubted=True)) for _ in range(10)))
+
+        assert faulty.connections == 2
+        assert await before.stat(".") is not None, "who used the connection from before goes on with it"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -20,7 +21,7 @@ async def warehouse(tmp_path: Path) -> AsyncIterator[Warehouse]:
         yield server
 
 
-def login(warehouse: Warehouse, public_key: str, **secrets: str) -> SftpServer:
+def login(warehouse: Warehouse, public_key: str, **secrets: Any) -> SftpServer:
     host, _, port = warehouse.server.partition(":")
     return SftpServer(
         account_id="warehouse",

@@ -44,9 +44,10 @@ def test_no_trust_is_a_fault_of_the_configuration_and_is_not_tried_again() -> No
     assert judge("no_trust").verdict is Verdict.FINAL
 
 
-def test_a_failure_without_a_reason_is_believed_after_some_attempts() -> None:
-    assert judge("failure", PATIENCE - 1).verdict is Verdict.AGAIN
-    assert judge("failure", PATIENCE).verdict is Verdict.FINAL
+@pytest.mark.parametrize("code", ["failure", "protocol_error"])
+def test_what_may_pass_and_may_not_is_believed_after_some_attempts(code: str) -> None:
+    assert judge(code, PATIENCE - 1).verdict is Verdict.AGAIN
+    assert judge(code, PATIENCE).verdict is Verdict.FINAL
 
 
 def test_a_failure_names_the_operation_and_the_account_and_carries_the_key() -> None:

@@ -57,21 +57,20 @@ async def test_a_link_of_the_name_of_a_marker_leads_nothing_elsewhere(
 async def test_a_link_where_a_checksum_is_written_leads_nothing_elsewhere(
     attempts: Attempts, victim: Victim, modes: dict[str, Any]
 ) -> None:
-    links: list[Path] = []
+    attempts.modes = modes
+    links: list[str] = []
 
     def planted(path: str, *_: object) -> bool:
-        if ".sha256" in path and not links:
-            links.append(Path(path))
-            victim.linked_from(links[0])
+        if "sha256" in path and not links:
+            victim.linked_from(Path(path))
+            links.append(path)
         return False
 
-    attempts.modes = modes
     operation = upload_of(await attempts.keep(b"content"), checksum_file=True, overwrite="replace")
-
     await attempts.do("upload", cut=Cut("write", when=planted), **operation)
 
-    assert victim.content == b"precious"
     assert links
+    assert victim.content == b"precious"
     assert attempts.names() == ["file.bin", "file.bin.sha256"]
     assert not attempts.path("file.bin.sha256").is_symlink()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from activities.sftp_places import temporary_name
 from definitions.run import Verdict
 from net.sftp import SftpSession
 from tests.fixtures.faulty_sftp import FaultySftp
@@ -59,12 +58,18 @@ async def test_a_link_where_a_checksum_is_written_leads_nothing_elsewhere(
     attempts: Attempts, victim: Victim, modes: dict[str, Any]
 ) -> None:
     attempts.modes = modes
-    part = temporary_name("file.bin.sha256", f"{attempts.run}/0")
-    victim.linked_from(attempts.path("file.bin.sha256" if modes else part))
+    links: list[str] = []
+
+    def planted(path: str, *_: object) -> bool:
+        if "sha256" in path and not links:
+            victim.linked_from(Path(path))
+            links.append(path)
+        return False
 
     operation = upload_of(await attempts.keep(b"content"), checksum_file=True, overwrite="replace")
-    await attempts.do("upload", **operation)
+    await attempts.do("upload", cut=Cut("write", when=planted), **operation)
 
+    assert links
     assert victim.content == b"precious"
     assert attempts.names() == ["file.bin", "file.bin.sha256"]
     assert not attempts.path("file.bin.sha256").is_symlink()

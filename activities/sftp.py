@@ -33,7 +33,7 @@ from definitions.sftp import SftpResult, Timing
 from net.errors import Sent
 from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
-from storage.errors import AssetDamaged, AssetMissing, AssetStoreUnavailable, AssetTooLarge
+from storage.errors import AssetDamaged, AssetMissing, AssetStoreFull, AssetStoreUnavailable, AssetTooLarge
 
 BEAT_EVERY = 1.0
 """Seconds. The worker sends every fifth or so of the heartbeats on to Temporal."""
@@ -55,6 +55,7 @@ _OF_ASSETS: dict[type[Exception], str] = {
     AssetDamaged: "asset_damaged",
     AssetTooLarge: "too_large",
     AssetStoreUnavailable: "asset_store_unavailable",
+    AssetStoreFull: "asset_store_full",
 }
 
 

@@ -10,6 +10,7 @@ from activities.sftp_publish import content_hash, part_of, publish
 from activities.sftp_resume import Step, next_step
 from activities.sftp_task import Outcome, Task, outcome_of_files
 from definitions.sftp import Overwrite, SftpCopy, Transferred
+from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
 
@@ -22,9 +23,11 @@ async def copy(task: Task, operation: SftpCopy) -> Outcome:
         raise Refused("not_found", f"there is no file {source.shown}")
     if found.kind != "file":
         raise Refused("not_a_file", f"{source.shown} is a {found.kind}")
+    part = await part_of(task, target, 0)
+    if part == target:
+        part = target = (await task.places.follow(target))[0]
     if source.path == target.path:
         raise Refused("invalid_request", f"{source.shown} cannot be copied onto itself")
-    part = await part_of(task, target, 0)
     step = await _step(task, operation, found, part, target)
     result = Transferred(path=target.shown, bytes=found.size or 0, verified="size")
     if step is Step.COMPARE_TO_SKIP and await _same(task, source, target):
@@ -39,6 +42,10 @@ async def _step(task: Task, operation: SftpCopy, found: RemoteFile, part: Place,
     if final is not None and final.kind == "folder":
         raise Refused("already_exists", f"{target.shown} is a folder: end it with a slash to copy into it")
     before = task.progress.files.get(0)
+    replace = operation.overwrite is Overwrite.REPLACE
+    if part == target and replace and before is None and final is not None and seen_of(final) == seen_of(found):
+        # It may be the source, as where capitals are not told apart: writing it would empty that.
+        raise Refused("already_exists", f"{target.shown} is there, and may be the source itself")
     step = next_step(
         before,
         part=part != target and await task.session.lstat(part.path) is not None,
@@ -62,14 +69,17 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
         await task.places.make_folder_of(part)
     task.leftovers[0] = (part.path,)
     task.progress.files[0] = FileProgress(phase=Phase.WRITING, size=found.size)
+    there = await task.session.lstat(part.path) is not None
     if part == target:
         await task.beats.record()
-    elif await task.session.lstat(part.path) is not None:
+    elif there:
         await task.session.remove(part.path)
-    if not await task.session.copy(source.path, part.path):
-        async with aclosing(task.session.read(source.path)) as chunks:
-            await task.session.write(part.path, chunks)
-        task.notes.add("the server copies nothing itself: the content went through here")
+    try:
+        await _write(task, source, part, exclusive=part != target or not there)
+    except SftpError as error:
+        if error.code == "already_exists" and part == target:
+            del task.leftovers[0]  # somebody else's
+        raise
     await _check(task, source, found, part)
     task.progress.files[0] = FileProgress(phase=Phase.PUBLISHING, size=found.size)
     await task.beats.record()
@@ -77,6 +87,15 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
         replace = operation.overwrite is not Overwrite.FAIL
         await publish(task.session, part.path, target, replace=replace, notes=task.notes)
     del task.leftovers[0]
+
+
+async def _write(task: Task, source: Place, part: Place, *, exclusive: bool) -> None:
+    """`exclusive`: what came to be there meanwhile may be a link, which would lead it elsewhere."""
+    if await task.session.copy(source.path, part.path, exclusive=exclusive):
+        return
+    async with aclosing(task.session.read(source.path)) as chunks:
+        await task.session.write(part.path, chunks, exclusive=exclusive)
+    task.notes.add("the server copies nothing itself: the content went through here")
 
 
 async def _check(task: Task, source: Place, found: RemoteFile, part: Place) -> None:

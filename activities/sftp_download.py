@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+from asyncio import sleep
 from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +20,10 @@ from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
 UNKNOWN_TYPE = "application/octet-stream"
+SETTLED_AFTER = 2.0
+"""Seconds after which a change shows in a file's time, also where that is told in steps of two seconds."""
+CLOCKS_AGREE_WITHIN = 60.0
+"""Seconds: the server's clock and ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Wanted:
 
 
 async def download(task: Task, operation: SftpDownload) -> Outcome:
-    """Raises Refused, SftpError, AssetStoreUnavailable."""
+    """Raises Refused, SftpError, AssetStoreFull, AssetStoreUnavailable."""
     await _settle(task, operation)
     wanted = await _wanted(task, operation)
 
@@ -59,7 +64,26 @@ async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
         looked[place.shown] = await _look(task, operation, place)
 
     await in_turn(((place, True) for place in chosen), look)
+    young = [place for place in chosen if _is_young(task, operation, looked[place.shown].seen)]
+    if young:
+        before = dict(looked)
+        await sleep(SETTLED_AFTER)
+        await in_turn(((place, True) for place in young), look)
+        for place in young:
+            if looked[place.shown].seen != before[place.shown].seen:
+                raise Refused("source_changed", f"{place.shown} is being changed")
     return [looked[place.shown] for place in chosen]
+
+
+def _is_young(task: Task, operation: SftpDownload, seen: Seen) -> bool:
+    """Whether it may change again and keep its time, which is told in whole seconds: that is waited for.
+
+    What is to be deleted or moved must not depend on two clocks that agree to the second.
+    """
+    if seen.modified is None:
+        return False
+    age = task.now().timestamp() - seen.modified
+    return age < (SETTLED_AFTER if operation.after is AfterDownload.KEEP else CLOCKS_AGREE_WITHIN)
 
 
 async def _matching(task: Task, operation: SftpDownload, pattern: Place) -> list[Place]:
@@ -122,6 +146,7 @@ async def _fetch_and_settle(task: Task, operation: SftpDownload, file: Wanted) -
 async def _fetch(task: Task, operation: SftpDownload, file: Wanted) -> tuple[Asset, int]:
     async with task.assets.draft(_draft_key(task, file)) as draft:
         start = await _go_on_at(task, draft, file)
+        await draft.check_room((file.seen.size or 0) - start)
         async with aclosing(task.session.read(file.path, start)) as chunks:
             async for chunk in chunks:
                 _check_size(operation, file.place, draft.size + len(chunk))

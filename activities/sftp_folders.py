@@ -1,6 +1,7 @@
 """What is done to names on a server: look, make, move, delete, copy."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 
 from activities.progress import Seen
 from activities.sftp_download import seen_of
@@ -13,6 +14,10 @@ from activities.sftp_task import Outcome, Task
 from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
+
+OTHER = "another file has its name now"
+UNSURE = frozenset({"connection_lost", "timeout", "stalled", "protocol_error"})
+"""Errors after which a change may have been made all the same."""
 
 
 async def stat(task: Task, operation: SftpStat) -> Outcome:
@@ -53,20 +58,44 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
     """
     source = await task.places.resolve(operation.path)
     target = await task.places.resolve(operation.to, source.name)
-    found = await task.session.lstat(source.path)
-    if found is None:
+    if source.path == target.path:
+        raise Refused("invalid_request", f"{source.shown} cannot be moved onto itself")
+    found, before = await task.session.lstat(source.path), task.progress.source
+    if found is None or (before is not None and not _alike(before, found)):
         await _moved_before(task, source, target)
+        if found is not None:
+            task.notes.add(f"{source.shown} was left alone: {OTHER}")
     else:
         _check_not_root(source)
-        if operation.overwrite == "fail" and await task.session.lstat(target.path) is not None:
-            raise Refused("already_exists", f"{target.shown} is there already")
-        if operation.make_folders:
-            await task.places.make_folder_of(target)
-        task.progress.source = seen_of(found)
-        await task.beats.record()
-        replace = operation.overwrite == "replace"
-        await publish(task.session, source.path, target, replace=replace, notes=task.notes)
+        await _move(task, operation, source, found, target)
     return Outcome(f"moved {source.shown} to {target.shown}", paths=(target.shown,))
+
+
+async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFile, target: Place) -> None:
+    there = await task.session.lstat(target.path)
+    if operation.overwrite == "fail" and there is not None:
+        raise Refused("already_exists", f"{target.shown} is there already")
+    if operation.make_folders:
+        await task.places.make_folder_of(target)
+    task.progress.source = seen_of(found)
+    await task.beats.record()
+    with _sure_of_refusals(task):
+        if there is not None and seen_of(there) == seen_of(found):
+            await _move_over_its_like(task, source, target)
+        else:
+            replace = operation.overwrite == "replace"
+            await publish(task.session, source.path, target, replace=replace, notes=task.notes)
+
+
+async def _move_over_its_like(task: Task, source: Place, target: Place) -> None:
+    """Both names may be of one file, as where capitals are not told apart: nothing is removed to make place."""
+    try:
+        await task.session.rename(source.path, target.path, replace=True)
+    except SftpError as error:
+        if error.code not in ("unsupported", "already_exists"):
+            raise
+        told = f"{target.shown} is there, and may be {source.shown} itself: the server replaces no files in one step"
+        raise Refused("already_exists", told) from None
 
 
 async def _moved_before(task: Task, source: Place, target: Place) -> None:
@@ -80,9 +109,24 @@ async def _moved_before(task: Task, source: Place, target: Place) -> None:
 
 
 def _alike(before: Seen, found: RemoteFile) -> bool:
-    """The size of a folder says nothing."""
-    now = seen_of(found)
-    return now == before if before.kind != "folder" else (now.kind, now.modified) == (before.kind, before.modified)
+    """The size of a folder says nothing, and no time was kept of one that changes as what it holds is deleted."""
+    if before.kind == "folder":
+        return found.kind == "folder" and before.modified in (None, found.modified)
+    return seen_of(found) == before
+
+
+@contextmanager
+def _sure_of_refusals(task: Task) -> Iterator[None]:
+    """What the server has refused was not done: the next attempt does it to whatever has the name then."""
+    try:
+        yield
+    except SftpError as error:
+        if error.code not in UNSURE:
+            task.progress.source = None
+        raise
+    except Refused:
+        task.progress.source = None
+        raise
 
 
 async def delete(task: Task, operation: SftpDelete) -> Outcome:
@@ -96,18 +140,31 @@ async def delete(task: Task, operation: SftpDelete) -> Outcome:
         elif not operation.missing_ok:
             raise Refused("not_found", f"there is no {place.shown}")
         return Outcome(f"{place.shown} is gone", paths=(place.shown,))
+    if task.progress.source is not None and not _alike(task.progress.source, found):
+        task.notes.add(f"an earlier attempt has deleted {place.shown}: {OTHER}")
+        return Outcome(f"deleted {place.shown}", paths=(place.shown,))
     task.progress.source = seen_of(found)
+    if found.kind == "folder" and operation.recursive:
+        task.progress.source = Seen(kind="folder")
     await task.beats.record()
-    if found.kind != "folder":
-        await gone(task.session.remove(place.path))
-    elif operation.recursive:
-        await _delete_folder(task, place)
-    else:
-        await gone(task.session.rmdir(place.path))
+    with _sure_of_refusals(task):
+        await _delete(task, operation, place, found)
     return Outcome(f"deleted {place.shown}", paths=(place.shown,))
 
 
-async def _delete_folder(task: Task, top: Place) -> None:
+async def _delete(task: Task, operation: SftpDelete, place: Place, found: RemoteFile) -> None:
+    if found.kind != "folder":
+        await gone(task.session.remove(place.path))
+        return
+    if operation.recursive:
+        await _empty(task, place)
+        if (emptied := await task.session.lstat(place.path)) is not None:
+            task.progress.source = seen_of(emptied)
+            await task.beats.record()
+    await gone(task.session.rmdir(place.path))
+
+
+async def _empty(task: Task, top: Place) -> None:
     """From below; links are deleted themselves, and what they lead to is left alone."""
     entries, folders, level = Entries(task.session, top), [top], [top]
     for _ in range(MAX_DEPTH + 1):
@@ -124,7 +181,7 @@ async def _delete_folder(task: Task, top: Place) -> None:
         level = below
     if level:
         raise Refused("too_many_entries", f"{top.shown} has folders more than {MAX_DEPTH} levels down")
-    for folder in reversed(folders):
+    for folder in reversed(folders[1:]):
         await gone(task.session.rmdir(folder.path))
 
 

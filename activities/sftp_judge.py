@@ -102,6 +102,9 @@ _TABLE: dict[str, Judged] = {
         Verdict.FINAL, Actor.OPERATOR, "restore the asset store from a backup, or put the file again"
     ),
     "asset_store_unavailable": Judged(Verdict.AGAIN, Actor.OPERATOR, "bring the asset store back: tieline doctor"),
+    "asset_store_full": Judged(
+        Verdict.AGAIN, Actor.OPERATOR, "make room where assets are written (tieline assets gc): it goes on then"
+    ),
     "temporal_unreachable": Judged(Verdict.AGAIN, Actor.OPERATOR, "bring Temporal back: tieline doctor"),
     "outcome_unknown": Judged(
         Verdict.UNKNOWN, Actor.OPERATOR, "look on the server which of the two names there is, then decide"

@@ -111,7 +111,7 @@ def _first(operation: SftpList, page: list[tuple[SortKey, Entry]]) -> list[tuple
 
 
 def _cursor(operation: SftpList, last: SortKey) -> str:
-    text = json.dumps([operation.sort, operation.descending, *last])
+    text = json.dumps([operation.sort, operation.descending, *last], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
@@ -121,7 +121,7 @@ def _read_cursor(operation: SftpList) -> SortKey | None:
     try:
         told: Any = json.loads(base64.urlsafe_b64decode(operation.cursor))
         sort, descending, value, path = told
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Refused("invalid_request", "the cursor is none that a listing has given") from None
     if (sort, descending) != (operation.sort, operation.descending):
         raise Refused("invalid_request", "the cursor belongs to a listing that is sorted in another way")

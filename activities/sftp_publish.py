@@ -1,7 +1,6 @@
-"""Gives a file its final name when it is whole, and what belongs beside it before or after."""
+"""Gives a file its final name when it is whole."""
 
 import hashlib
-from collections.abc import AsyncIterator
 
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, temporary_name
@@ -44,27 +43,6 @@ async def publish(session: Session, part: str, target: Place, *, replace: bool, 
     notes.add("the server replaces no files: the old one was removed just before the new one got its name")
 
 
-async def publish_checksum(task: Task, sha256: str, file: Place, index: int) -> None:
-    """Beside a file that has not its name yet, and, but for servers without rename, whole when it is seen.
-
-    Raises SftpError.
-    """
-    target = _checksum(file)
-    part = checksum_part(file, task.key(index)) if task.modes.rename else target
-    await task.session.write(part.path, _once(f"{sha256}  {file.name}\n".encode()))
-    if part != target:
-        await publish(task.session, part.path, target, replace=True, notes=task.notes)
-
-
-def checksum_part(file: Place, key: str) -> Place:
-    """Where the checksum of a file stands until it is whole."""
-    return file.beside(temporary_name(_checksum(file).name, key))
-
-
-def _checksum(file: Place) -> Place:
-    return file.beside(f"{file.name}.sha256")
-
-
 async def content_hash(session: Session, path: str, start: int = 0) -> tuple[str, str]:
     """SHA-256 of a file on the server as it is read back, and of what follows byte `start`. Raises SftpError."""
     whole, rest, position = hashlib.sha256(), hashlib.sha256(), 0
@@ -83,15 +61,3 @@ async def remove_quietly(session: Session, path: str) -> None:
     except SftpError as error:
         if error.code in ("connection_lost", "timeout", "stalled"):
             raise
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    if content:
-        yield content
-
-
-async def nothing() -> AsyncIterator[bytes]:
-    """The content of an empty file."""
-    none: tuple[bytes, ...] = ()
-    for chunk in none:
-        yield chunk

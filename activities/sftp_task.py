@@ -40,7 +40,7 @@ class Session(Looking, Protocol):
 
     async def rename(self, source: str, target: str, *, replace: bool) -> None: ...
 
-    async def copy(self, source: str, target: str) -> bool: ...
+    async def copy(self, source: str, target: str, *, exclusive: bool = False) -> bool: ...
 
     def read(self, path: str, start: int = 0, *, length: int | None = None) -> AsyncGenerator[bytes, None]: ...
 
@@ -52,6 +52,7 @@ class Session(Looking, Protocol):
         chunks: AsyncIterator[bytes],
         *,
         start: int = 0,
+        exclusive: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> int: ...
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from activities.progress import Phase, Progress
+from activities.sftp_beside import checksum_of
 from activities.sftp_judge import Refused
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
@@ -18,7 +19,7 @@ IN_PLACE = "the server renames nothing, so a file was seen under its final name 
 async def upload(task: Task, operation: SftpUpload) -> Outcome:
     """Raises Refused, SftpError, and what sources raise."""
     plans = [await _plan(task, operation, index, file) for index, file in enumerate(operation.files)]
-    _check_targets(plans)
+    _check_targets(operation, plans)
     if not task.modes.rename:
         task.notes.add(IN_PLACE)
 
@@ -68,12 +69,19 @@ async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | N
     return rendered if "/" in template else target.beside(rendered.name)
 
 
-def _check_targets(plans: Sequence[Plan]) -> None:
-    taken: dict[str, int] = {}
+def _check_targets(operation: SftpUpload, plans: Sequence[Plan]) -> None:
+    taken: set[str] = set()
     for plan in plans:
         if plan.target.path in taken:
             raise Refused("invalid_request", f"two files of the run are to become {plan.target.shown}")
-        taken[plan.target.path] = plan.index
+        taken.add(plan.target.path)
+    for plan in plans:
+        checksum = checksum_of(plan.target) if operation.checksum_file else None
+        for place in filter(None, (checksum, plan.marker)):
+            if place.path in taken:
+                told = f"{place.shown}, a checksum or marker, has the name of another file of the run"
+                raise Refused("invalid_request", told)
+            taken.add(place.path)
 
 
 def _is_small(source: UploadSource) -> bool:

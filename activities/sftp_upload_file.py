@@ -8,17 +8,18 @@ from typing import Literal
 
 from activities.chunks import hashed, split
 from activities.progress import FileProgress, Phase
+from activities.sftp_beside import (
+    UNREADABLE,
+    checksum_of,
+    checksum_part,
+    publish_checksum,
+    publish_marker,
+    withdraw_checksum,
+)
 from activities.sftp_judge import Refused
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
-from activities.sftp_publish import (
-    checksum_part,
-    content_hash,
-    nothing,
-    publish,
-    publish_checksum,
-    remove_quietly,
-)
+from activities.sftp_publish import content_hash, publish, remove_quietly
 from activities.sftp_resume import TAIL, Step, next_step, resume_offset
 from activities.sftp_sources import Opened, UploadSource
 from activities.sftp_task import Task
@@ -27,7 +28,6 @@ from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
 Verified = Literal["read_back", "acknowledged", "size", "none"]
-UNREADABLE = frozenset({"permission_denied", "unsupported", "failure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,21 @@ class FileUpload:
             del self._task.progress.files[plan.index]  # who decides to send it again has looked
             raise Refused("outcome_unknown", f"{plan.target.shown} and its unfinished file are both gone")
         if step is Step.REFUSE:
+            await self._withdraw_checksum(before.sha256 if before is not None else None)
             raise Refused("already_exists", f"{plan.target.shown} is there already")
         if step is Step.COMPARE_TO_SKIP and (sha256 := await self._same(final)):
             size = final.size if final is not None and final.size is not None else 0
             return Transferred(path=plan.target.shown, bytes=size, sha256=sha256, skipped=True)
+        if before is None and not self._replaces:
+            await self._refuse_what_is_beside()
         return await self._send(part, before)
 
     async def _rename_unseen(self, before: FileProgress) -> Transferred:
         """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done."""
         part, target = self._plan.part.path, self._plan.target
         try:
-            await self._session.rename(part, target.path, replace=self._operation.overwrite is not Overwrite.FAIL)
+            await self._publish_checksum(before.sha256)
+            await self._session.rename(part, target.path, replace=self._replaces)
         except SftpError as error:
             if error.code not in ("not_found", "already_exists"):
                 raise
@@ -107,6 +111,12 @@ class FileUpload:
                 raise Refused("already_exists", f"{target.shown} is there already") from None
             self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
         return await self._finish(_result(self._plan, before))
+
+    async def _refuse_what_is_beside(self) -> None:
+        """A checksum or marker that no attempt of this run has published is somebody else's."""
+        for place in filter(None, (self._checksum, self._plan.marker)):
+            if await self._look(place) is not None:
+                raise Refused("already_exists", f"{place.shown} is there already")
 
     async def _removed(self, path: str) -> bool:
         """False: there was nothing to be removed."""
@@ -117,6 +127,14 @@ class FileUpload:
                 raise
             return False
         return True
+
+    @property
+    def _replaces(self) -> bool:
+        return self._operation.overwrite is not Overwrite.FAIL
+
+    @property
+    def _checksum(self) -> Place | None:
+        return checksum_of(self._plan.target) if self._operation.checksum_file else None
 
     @property
     def _before(self) -> FileProgress | None:
@@ -145,9 +163,9 @@ class FileUpload:
                 await self._task.places.make_folder_of(plan.part)
         written = await self._write(part, before)
         verified, sha256 = await self._verify(written)
+        if self._operation.checksum_file and sha256 is None:
+            raise Refused("not_readable_back", f"{plan.target.shown}: its checksum cannot be known")
         await self._set_attributes()
-        if self._operation.checksum_file:
-            await self._publish_checksum(sha256)
         after = FileProgress(
             phase=Phase.PUBLISHING,
             offset=written.size,
@@ -158,11 +176,19 @@ class FileUpload:
         )
         self._task.progress.files[plan.index] = after
         await self._task.beats.record()
+        await self._publish_checksum(sha256)
         if not plan.in_place:
-            replace = self._operation.overwrite is not Overwrite.FAIL
-            await publish(self._session, plan.part.path, plan.target, replace=replace, notes=self._task.notes)
+            await self._publish(sha256)
         self._task.leftovers.pop(plan.index, None)
         return await self._finish(_result(plan, after))
+
+    async def _publish(self, sha256: str | None) -> None:
+        plan = self._plan
+        try:
+            await publish(self._session, plan.part.path, plan.target, replace=self._replaces, notes=self._task.notes)
+        except Refused:
+            await self._withdraw_checksum(sha256)
+            raise
 
     async def _write(self, part: RemoteFile | None, before: FileProgress | None) -> Written:
         plan, files = self._plan, self._task.progress.files
@@ -268,14 +294,22 @@ class FileUpload:
         )
 
     async def _publish_checksum(self, sha256: str | None) -> None:
-        if sha256 is None:
-            raise Refused("not_readable_back", f"{self._plan.target.shown}: its checksum cannot be known")
-        await publish_checksum(self._task, sha256, self._plan.target, self._plan.index)
+        if not self._operation.checksum_file or sha256 is None:
+            return
+        plan = self._plan
+        try:
+            await publish_checksum(self._task, sha256, plan.target, plan.index, replace=self._replaces)
+        except Refused:
+            self._task.progress.files.pop(plan.index, None)  # nothing of it was published
+            raise
+
+    async def _withdraw_checksum(self, sha256: str | None) -> None:
+        if self._operation.checksum_file and sha256 is not None:
+            await withdraw_checksum(self._task, sha256, self._plan.target)
 
     async def _finish(self, result: Transferred) -> Transferred:
         if self._plan.marker is not None:
-            await self._task.places.make_folder_of(self._plan.marker)
-            await self._session.write(self._plan.marker.path, nothing())
+            await publish_marker(self._task, self._plan.marker, self._plan.target, replace=self._replaces)
         return result
 
     async def _look(self, place: Place) -> RemoteFile | None:

@@ -19,6 +19,8 @@ from definitions.remote_path import check_remote_path
 MAX_FILES = 1000
 """Of one run: its result stands in the history."""
 HARD_MAX_FILE_BYTES = 1024**4
+MAX_CURSOR = 12 * 1024
+"""It holds the longest path, of which JSON doubles quotes and base64 makes four characters of three bytes."""
 
 RemotePath = Annotated[
     str, AfterValidator(check_remote_path), Field(description="Template of a path below the account's root folder")
@@ -97,6 +99,13 @@ class SftpUpload(_Operation):
     permissions: Annotated[str, Field(pattern="^[0-7]{3,4}$")] | None = Field(default=None, description="Octal: 0640")
     modified_at: AwareDatetime | None = None
 
+    @model_validator(mode="after")
+    def _marker_beside(self) -> "SftpUpload":
+        taken = {"{name}", "{name}.sha256"} if self.checksum_file else {"{name}"}
+        if self.marker_file in taken:
+            raise ValueError("marker_file takes the name of the file itself, or of its checksum")
+        return self
+
     @property
     def assets(self) -> tuple[Asset, ...]:
         """Those that it sends."""
@@ -150,7 +159,7 @@ class SftpList(_Operation):
     since: AwareDatetime | None = Field(default=None, description="Changed at this instant or later")
     min_age: Duration | None = Field(default=None, description="Leave files out that changed since: half-written ones")
     limit: int = Field(default=200, ge=1, le=MAX_FILES, description="Entries of one page")
-    cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the page before")
+    cursor: str | None = Field(default=None, max_length=MAX_CURSOR, description="`next_cursor` of the page before")
 
     @field_validator("glob")
     @classmethod

@@ -143,14 +143,18 @@ class SftpSession:
                 raise SftpError("unsupported", f"{text} in one step; remove it first, or let it stay") from None
             raise
 
-    async def copy(self, source: str, target: str) -> bool:
-        """Copy a file within the server, over what is there; False, and nothing done, when it offers no such thing."""
+    async def copy(self, source: str, target: str, *, exclusive: bool = False) -> bool:
+        """Copy a file within the server, over what is there; False, and nothing done, when it offers no such thing.
+
+        With `exclusive` there must be nothing.
+        """
         raw = encoded("copy", source), encoded("copy", target)
         if not self._sftp.supports_remote_copy:
             return False
+        flags = _CREATE | (asyncssh.FXF_EXCL if exclusive else asyncssh.FXF_TRUNC)
         async with self._opened("copy", source, raw[0], asyncssh.FXF_READ) as old:
             size = (await self._ask("copy", source, old.stat())).size or 0
-            async with self._opened("copy", target, raw[1], _CREATE | asyncssh.FXF_TRUNC, close=True) as new:
+            async with self._opened("copy", target, raw[1], flags, close=True) as new:
                 for at in range(0, size, COPY_PIECE):
                     length = min(COPY_PIECE, size - at)
                     await self._ask("copy", source, self._sftp.remote_copy(old, new, at, length, at))

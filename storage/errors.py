@@ -72,3 +72,7 @@ class AssetTooLarge(StorageError):
 
 class AssetStoreUnavailable(StorageError):
     """The folder or bucket of assets cannot be read or written."""
+
+
+class AssetStoreFull(AssetStoreUnavailable):
+    """A file does not fit on the disk on which assets are written."""

@@ -16,9 +16,11 @@ from typing import Any
 from definitions.asset import Asset
 from storage.assets.blobs import make_private, unavailable
 from storage.assets.threads import in_thread
-from storage.errors import AssetStoreUnavailable
+from storage.errors import AssetStoreFull, AssetStoreUnavailable
 
 SLICE_BYTES = 1024 * 1024
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Room that a file which is known to be large leaves: the database may be on the same disk."""
 WAIT_SECONDS = 10.0
 """For another process that writes the same draft: an attempt that was given up ends, or is killed, within that."""
 KEYED_SECONDS, NAMELESS_SECONDS = 7 * 86400.0, 3600.0
@@ -46,6 +48,18 @@ class Draft:
     def size(self) -> int:
         """Bytes that are safely appended."""
         return self._size
+
+    async def check_room(self, more: int) -> None:
+        """Look, before the first of so many bytes, whether the disk has room for them and what others need meanwhile.
+
+        Raises AssetStoreFull.
+        """
+        free = await self._in_thread(_free, self._descriptor)
+        if more > free - RESERVE_BYTES:
+            raise AssetStoreFull(
+                f"{more} bytes do not fit into {self._path.parent}: {max(free, 0)} are free there, of which "
+                f"{RESERVE_BYTES} are kept for other work; make room on that disk"
+            )
 
     async def append(self, data: bytes) -> None:
         """Returns when the operating system has it; a crash of the machine alone can lose it before `commit`."""
@@ -199,6 +213,11 @@ def _try_open(path: Path) -> int | None:
         finally:  # else it was committed or deleted by whoever had the lock before
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _free(descriptor: int) -> int:
+    disk = os.fstatvfs(descriptor)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _lock(descriptor: int) -> bool:

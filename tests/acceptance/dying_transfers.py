@@ -33,6 +33,13 @@ POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "before-delete": (SftpSession, "remove", False, 1),
     "after-delete": (SftpSession, "remove", True, 1),
     "after-move": (SftpSession, "rename", True, 1),
+    "after-copy": (SftpSession, "copy", True, 1),
+    "before-copy-has-its-name": (SftpSession, "rename", False, 1),
+    "after-copy-has-its-name": (SftpSession, "rename", True, 1),
+    "after-deletion": (SftpSession, "remove", True, 1),
+    "folder-half-deleted": (SftpSession, "remove", True, 2),
+    "folder-emptied": (SftpSession, "rmdir", False, 2),
+    "folder-deleted": (SftpSession, "rmdir", True, 2),
     "many-files": (SftpSession, "rename", False, 21),
 }
 """Where, and at the so many-th call for a file of that folder; True: after what the method does."""

@@ -17,7 +17,7 @@ from runtime.assembly import open_worker
 from runtime.profiles import bind
 from runtime.temporal_server import TemporalAddress
 from tests.fixtures.gateway import Gateway, opened_gateway
-from tests.fixtures.sftp_runs import ADAPTER, SftpWorld, open_sftp_world
+from tests.fixtures.sftp_runs import ADAPTER, SftpWorld, aged, open_sftp_world
 from tests.fixtures.sshd import Sshd
 from tests.fixtures.tieline import PROFILE
 from tests.fixtures.waiting import until
@@ -63,6 +63,7 @@ async def test_a_file_goes_in_over_http_and_out_over_sftp_and_back(door: Gateway
     assert (result["bytes"], result["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
     assert world.names() == ["outbox/march.csv", "outbox/march.csv.sha256"]
 
+    aged(world.folder / "outbox")
     fetched = await run(door, type="sftp.download", paths=["outbox/march.csv"], after="delete")
     [file] = fetched.json()["result"]["sftp"]["files"]
     back = await door.http.get(f"/v1/assets/{file['asset']['sha256']}/content")

@@ -14,6 +14,7 @@ import pytest_asyncio
 from examples.externalsystems import Systems
 from tests.fixtures.commandline import Tieline, definitions, tieline_in, up
 from tests.fixtures.processes import Ran
+from tests.fixtures.sftp_runs import aged
 from tests.fixtures.sshd import Sshd
 
 INTEGRATION = """
@@ -122,6 +123,7 @@ async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(f
 
 async def test_a_file_goes_there_and_comes_back(files: Files) -> None:
     sent = await files("put", "bank", files.letter(), "there/")
+    aged(files.root / "there")
     fetched = await files("get", "bank", "there/letter.txt", "--to", str(files.local / "back.txt"))
 
     assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
@@ -134,6 +136,7 @@ async def test_a_file_goes_there_and_comes_back(files: Files) -> None:
 
 async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: Files, tmp_path: Path) -> None:
     sent = await files("put", "bank", files.letter("a.csv"), files.letter("b.csv"), files.letter("c.txt"), "many/")
+    aged(files.root / "many")
     fetched = await files("get", "bank", "many/*.csv", "--to", str(tmp_path), "--after", "delete")
 
     assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
@@ -143,6 +146,7 @@ async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: 
 
 async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
     sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
+    aged(files.root / "typed")
     fetched = await files("get", "bank", "typed/typed.txt", "--to", "-")
 
     assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
@@ -282,7 +286,7 @@ async def test_a_pattern_that_nothing_fits_fetches_nothing_and_says_so(files: Fi
 
 
 async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_path: Path) -> None:
-    files.remote("both/letter.txt")
+    aged(files.remote("both/letter.txt"))
     mine = tmp_path / "letter.txt"
     mine.write_text("mine")
 
@@ -298,7 +302,7 @@ async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_
 
 
 async def test_content_with_another_hash_than_it_should_have_is_not_written(files: Files, tmp_path: Path) -> None:
-    files.remote("hashed/letter.txt")
+    aged(files.remote("hashed/letter.txt"))
 
     wrong = await files("get", "bank", "hashed/letter.txt", "--to", str(tmp_path), "--sha256", OTHER_SHA256)
     right = await files("get", "bank", "hashed/letter.txt", "--to", str(tmp_path), "--sha256", SHA256)

@@ -13,14 +13,16 @@ from examples.externalsystems import Systems
 from runtime.assembly import open_worker
 from runtime.temporal_server import TemporalAddress
 from tests.acceptance.dying_transfers import MID_DOWNLOAD, POINTS, dying_worker
-from tests.fixtures.sftp_runs import SftpWorld, open_sftp_world, sha256, upload_of
+from tests.fixtures.sftp_runs import SftpWorld, aged, open_sftp_world, sha256, upload_of
 from tests.fixtures.sshd import Sshd
 
 LIMIT = timedelta(seconds=120)
 DOWNLOADS = {MID_DOWNLOAD, "after-commit", "before-delete", "after-delete"}
 MOVES = {"after-move"}
+COPIES = {"after-copy", "before-copy-has-its-name", "after-copy-has-its-name"}
+DELETIONS = {"after-deletion", "folder-half-deleted", "folder-emptied", "folder-deleted"}
 MANY = "many-files"
-UPLOADS = POINTS.keys() - DOWNLOADS - MOVES - {MANY}
+UPLOADS = POINTS.keys() - DOWNLOADS - MOVES - COPIES - DELETIONS - {MANY}
 MORE: dict[str, dict[str, Any]] = {
     "after-checksum": {"checksum_file": True},
     "before-marker": {"marker_file": "{name}.done"},
@@ -35,11 +37,13 @@ pytestmark = pytest.mark.timeout(180)
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a run ended with, the names in its folder afterwards, and what its asset holds."""
+    """What a run ended with, what is in its folder afterwards, and what its asset or largest file holds."""
 
     result: SftpResult
     names: list[str]
+    folders: list[str]
     content: bytes
+    hashes: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +82,39 @@ async def start(world: SftpWorld, point: str, content: bytes) -> str:
         files = [{"source": {"type": "asset", "asset": asset}, "path": f"{point}/"} for asset in assets]
         return (await world.start("upload", files=files)).id
     (world.folder / point).mkdir()
+    if point in DELETIONS:
+        return await delete(world, point)
     (world.folder / point / "file.bin").write_bytes(content)
+    aged(world.folder / point)
     if point in MOVES:
         return (await world.start("move", path=f"{point}/file.bin", to=f"{point}/moved.bin")).id
+    if point in COPIES:
+        return (await world.start("copy", path=f"{point}/file.bin", to=f"{point}/copy.bin")).id
     return (await world.start("download", paths=[f"{point}/file.bin"], after="delete")).id
+
+
+async def delete(world: SftpWorld, point: str) -> str:
+    if point == "after-deletion":
+        (world.folder / point / "file.bin").touch()
+        return (await world.start("delete", path=f"{point}/file.bin")).id
+    (world.folder / point / "old/below").mkdir(parents=True)
+    for name in ("old/1", "old/2", "old/below/3"):
+        (world.folder / point / name).touch()
+    return (await world.start("delete", path=f"{point}/old", recursive=True)).id
 
 
 async def finish(world: SftpWorld, point: str, run: str) -> Finished:
     result = await world.result(run, LIMIT)
+    there = sorted((world.folder / point).iterdir())
+    contents = [path.read_bytes() for path in there if path.is_file()]
     asset = result.files[0].asset if result.files else None
-    if asset is not None:
-        held = await world.content(asset)
-    else:
-        held = max((world.folder / point).iterdir(), key=lambda path: path.stat().st_size).read_bytes()
-    return Finished(result, [name.partition("/")[2] for name in world.names(point)], held)
+    return Finished(
+        result,
+        names=[name.partition("/")[2] for name in world.names(point)],
+        folders=[path.name for path in there if path.is_dir()],
+        content=max(contents, key=len, default=b"") if asset is None else await world.content(asset),
+        hashes=[sha256(content) for content in contents],
+    )
 
 
 @pytest.mark.parametrize("point", sorted(UPLOADS))
@@ -137,6 +160,26 @@ def test_a_move_whose_worker_was_killed_ends_with_the_file_at_its_new_place_alon
 
     assert seen.names == ["moved.bin"]
     assert seen.content == content
+    assert seen.result.attempt == 2
+
+
+@pytest.mark.parametrize("point", sorted(COPIES))
+def test_a_copy_whose_worker_was_killed_ends_with_one_whole_file_beside_its_source(
+    finished: dict[str, Finished], point: str, content: bytes
+) -> None:
+    seen = finished[point]
+
+    assert seen.names == ["copy.bin", "file.bin"]
+    assert seen.hashes == [sha256(content)] * 2
+    assert seen.result.attempt == 2
+
+
+@pytest.mark.parametrize("point", sorted(DELETIONS))
+def test_a_deletion_whose_worker_was_killed_ends_with_nothing_left(finished: dict[str, Finished], point: str) -> None:
+    seen = finished[point]
+
+    assert seen.names == []
+    assert not seen.folders
     assert seen.result.attempt == 2
 
 

@@ -1,7 +1,7 @@
 """Files that go up, down and elsewhere through real runs: real Temporal, a real worker, a real OpenSSH server."""
 
 from definitions.run import Decision
-from tests.fixtures.sftp_runs import SftpWorld, sha256, upload_of
+from tests.fixtures.sftp_runs import SftpWorld, aged, sha256, upload_of
 from tests.fixtures.waiting import until
 
 
@@ -37,6 +37,7 @@ async def test_files_come_back_as_assets_and_leave_the_server(sftp_world: SftpWo
     (sftp_world.folder / "out").mkdir()
     for index in range(3):
         (sftp_world.folder / f"out/{index}.csv").write_bytes(b"x" * index)
+    aged(sftp_world.folder / "out")
 
     result = await sftp_world.do("download", paths=["out/*.csv"], glob=True, after="delete")
 

@@ -24,7 +24,7 @@ def content() -> bytes:
     return b"".join(hashlib.sha256(index.to_bytes(4, "big")).digest() for index in range(94_000))
 
 
-def put(attempts: Attempts, name: str, content: bytes, age: float = 0) -> Path:
+def put(attempts: Attempts, name: str, content: bytes, age: float = 100) -> Path:
     """A file on the server that was changed `age` seconds ago."""
     path = attempts.path(name)
     path.parent.mkdir(parents=True, exist_ok=True)

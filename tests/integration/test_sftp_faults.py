@@ -10,7 +10,7 @@ from activities.parking import CallFailed
 from definitions.run import Failure, Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
-from tests.fixtures.sftp_runs import sha256, upload_of
+from tests.fixtures.sftp_runs import aged, sha256, upload_of
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ async def test_a_download_goes_on_after_the_line_was_lost_in_the_middle(
     troubled: Attempts, faulty: FaultySftp, content: bytes
 ) -> None:
     troubled.path("big.bin").write_bytes(content)
+    aged(troubled.folder)
     faulty.drop_after = 5_000_000
     failure = await troubled.fails("download", paths=["big.bin"])
 
@@ -153,6 +154,7 @@ async def test_a_login_without_the_right_to_write_is_a_failure_for_good(troubled
 async def test_hostile_names_of_a_listing_are_never_used(troubled: Attempts, faulty: FaultySftp) -> None:
     faulty.listed = [b"../x", b"/etc/passwd", b"a\nb", b"a\0b", b"\xff", b"", b"fine.csv"]
     troubled.path("fine.csv").write_bytes(b"1")
+    aged(troubled.folder)
 
     shown = await troubled.do("list")
     fetched = await troubled.do("download", paths=["*"], glob=True)
@@ -168,6 +170,7 @@ async def test_a_file_that_is_longer_or_shorter_than_the_server_says_is_no_asset
     troubled: Attempts, faulty: FaultySftp, told_size: int
 ) -> None:
     troubled.path("a").write_bytes(b"x" * 100)
+    aged(troubled.folder)
     faulty.told_size = told_size
 
     failure = await troubled.fails("download", paths=["a"], after="delete")
@@ -178,6 +181,7 @@ async def test_a_file_that_is_longer_or_shorter_than_the_server_says_is_no_asset
 
 async def test_a_file_that_never_ends_is_cut_off_at_the_limit(troubled: Attempts, faulty: FaultySftp) -> None:
     troubled.path("a").write_bytes(b"x" * 3_000_000)
+    aged(troubled.folder)
     faulty.told_size = 10
 
     failure = await troubled.fails("download", paths=["a"], max_bytes=1_000_000)

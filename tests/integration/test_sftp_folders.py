@@ -80,7 +80,7 @@ async def test_a_page_does_not_move_when_files_come_before_it(attempts: Attempts
     assert second == ["d"]
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "WyJzaXplIiwgZmFsc2UsIDAuMCwgImEiXQ==", "W10="])
+@pytest.mark.parametrize("cursor", ["nonsense", "WyJzaXplIiwgZmFsc2UsIDAuMCwgImEiXQ==", "W10=", "W1tb" * 3000])
 async def test_a_cursor_of_another_listing_is_refused(attempts: Attempts, cursor: str) -> None:
     failure = await attempts.fails("list", cursor=cursor)
 
@@ -204,7 +204,7 @@ async def test_a_server_that_copies_nothing_has_it_go_through_here(
 ) -> None:
     from net.sftp import SftpSession
 
-    async def offers_none(*_: object) -> bool:
+    async def offers_none(*_: object, **__: object) -> bool:
         return False
 
     monkeypatch.setattr(SftpSession, "copy", offers_none)
@@ -306,3 +306,18 @@ async def test_a_listing_ends_so_many_folders_down_and_says_so(
 
     assert [entry.path for entry in result.entries or ()] == ["a/flat"]
     assert "levels down" in result.notes[0]
+
+
+async def test_the_longest_path_in_any_script_is_a_place_to_go_on_from(attempts: Attempts) -> None:
+    folder = attempts.folder
+    while len(bytes(folder)) < 4096 - 2 * 256:
+        folder = folder / ("数" * 85)
+        folder.mkdir()
+    for last in "123":
+        (folder / f"{'数' * 80}{last}").touch()
+    operation: dict[str, Any] = {"recursive": True, "kind": "file", "limit": 1}
+    first = await attempts.do("list", **operation)
+
+    second = await listed(attempts, **operation, cursor=first.next_cursor)
+
+    assert [path[-1] for path in second] == ["2"]

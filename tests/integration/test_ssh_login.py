@@ -28,6 +28,14 @@ from tests.fixtures.waiting import until
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+async def _reach_in_the_end(connections: SshConnections, server: SftpServer, tries: int = 10) -> str:
+    """As runs do: such a server turns some away at random while it has not noticed yet that others are in."""
+    for _ in range(tries - 1):
+        with contextlib.suppress(SftpError):
+            return await _reach(connections, server)
+    return await _reach(connections, server)
+
+
 async def _reach(connections: SshConnections, server: SftpServer) -> str:
     async with connections.session(server) as session:
         return await session.realpath(".")
@@ -395,7 +403,7 @@ async def test_several_accounts_get_into_a_server_that_takes_two_at_a_time(conne
     with sshd_server(max_startups="2:50:4") as strict:
         accounts = [strict.server(account_id=f"account-{number}") for number in range(8)]
 
-        reached = await asyncio.gather(*(_reach(connections, account) for account in accounts))
+        reached = await asyncio.gather(*(_reach_in_the_end(connections, account) for account in accounts))
 
     assert reached == [strict.root] * 8
 

@@ -60,6 +60,8 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
     target = await task.places.resolve(operation.to, source.name)
     if source.path == target.path:
         raise Refused("invalid_request", f"{source.shown} cannot be moved onto itself")
+    if target.path.startswith(f"{source.path}/"):
+        raise Refused("invalid_request", f"{source.shown} cannot be moved into itself")
     found, before = await task.session.lstat(source.path), task.progress.source
     if found is None or (before is not None and not _alike(before, found)):
         await _moved_before(task, source, target)

@@ -118,11 +118,14 @@ class SftpActivities:
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
         beats = beats or Beats(Progress(), _keep_to_oneself)
+        unsure: set[str] = set()
         try:
             async with self._telling(call, credential, server, attempt, beats) as unfinished:
-                return await self._do(call, credential, server, address, attempt, beats, unfinished)
+                return await self._do(call, credential, server, address, attempt, beats, unfinished, unsure)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
+        finally:
+            await self._clean_up(server, {0: tuple(unsure)} if unsure else {})
 
     async def _do(
         self,
@@ -133,13 +136,14 @@ class SftpActivities:
         attempt: int,
         beats: Beats,
         unfinished: dict[int, tuple[str, ...]],
+        unsure: set[str],
     ) -> SftpResult:
         operation, started, clock = call.operation, self._now(), time.monotonic()
         async with self._connections.session(server) as session:
             connected_after = time.monotonic() - clock
             if credential.cause is not None:
                 await self._credentials.note_well(credential)
-            task = self._task(call, credential, address, session, beats, unfinished)
+            task = self._task(call, credential, address, session, beats, unfinished, unsure)
             if server.policy == "insecure":
                 task.notes.add(UNCHECKED)
             limits = operation.stall_after.total_seconds(), operation.timeout.total_seconds()
@@ -171,6 +175,7 @@ class SftpActivities:
         session: Session,
         beats: Beats,
         unfinished: dict[int, tuple[str, ...]],
+        unsure: set[str],
     ) -> Task:
         in_run = activity.info().workflow_id if activity.in_activity() else None
         return Task(
@@ -184,6 +189,7 @@ class SftpActivities:
             now=self._now,
             holder=in_run or call.idempotency_key,
             leftovers=unfinished,
+            unsure=unsure,
         )
 
     @contextlib.asynccontextmanager
@@ -229,8 +235,10 @@ class SftpActivities:
         elif failure.verdict is Verdict.AGAIN:
             with contextlib.suppress(Refused):
                 await beats.record()
-        elif failure.verdict is Verdict.FINAL:
-            await self._clean_up(server, unfinished)
+        elif failure.verdict is Verdict.FINAL and unfinished:
+            with contextlib.suppress(Refused):
+                await beats.record()  # an attempt that was given up removes nothing: another one may be at it
+                await self._clean_up(server, unfinished)
 
     async def _clean_up(self, server: SftpServer, unfinished: dict[int, tuple[str, ...]]) -> None:
         """As well as that goes within a short time: what is left is hidden, and known by its name."""

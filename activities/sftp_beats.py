@@ -1,6 +1,8 @@
 """Tells Temporal how far an attempt has got: now and then by itself, and durably before what cannot be taken back."""
 
 import asyncio
+import secrets
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +16,10 @@ from activities.sftp_judge import Refused
 
 CANCELLED_WITHIN = 60.0
 """Seconds in which the worker learns that its attempt is not wanted any more."""
+
+STALE = 10.0
+"""Seconds without an answer of Temporal's after which an attempt asks before it goes on: half of the time in which it
+would be given up for its silence."""
 
 Record = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -41,10 +47,18 @@ async def record_at_temporal(details: dict[str, Any]) -> None:
 class Beats:
     """The heartbeats of one attempt."""
 
-    def __init__(self, progress: Progress, record: Record = record_at_temporal) -> None:
+    def __init__(
+        self, progress: Progress, record: Record = record_at_temporal, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.progress = progress
+        self.attempt = secrets.token_hex(4)
+        """Tells this attempt from all others, as numbers do not: they begin anew when a run goes on after a wait."""
         self._record = record
+        self._clock = clock
+        self._wanted_at = 0.0
+        self._begun = False
         self._lock = asyncio.Lock()
+        self._beginning = asyncio.Lock()
         self._wanted = 0
         self._recorded = 0
 
@@ -64,6 +78,19 @@ class Beats:
         finally:
             handle.cancel()
 
+    async def begin(self) -> None:
+        """Return when Temporal knows that this attempt writes files: the next one looks for what it leaves."""
+        async with self._beginning:
+            if not self._begun:
+                self.progress.begin(self.attempt)
+                await self.record()
+                self._begun = True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether so much time has passed since Temporal last answered that this attempt may have been given up."""
+        return self._clock() - self._wanted_at > STALE
+
     async def record(self) -> None:
         """Return when Temporal holds the progress as it is now. Files that ask at once are told of in one message."""
         self._wanted += 1
@@ -71,8 +98,9 @@ class Beats:
         async with self._lock:
             if self._recorded >= mine:
                 return
-            upto = self._wanted
+            upto, asked_at = self._wanted, self._clock()
             await self._record(self.details())
+            self._wanted_at = asked_at
             self._recorded = upto
 
     def details(self) -> dict[str, Any]:

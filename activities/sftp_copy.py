@@ -54,11 +54,18 @@ async def _step(task: Task, operation: SftpCopy, found: RemoteFile, part: Place,
         overwrite=operation.overwrite,
         moves_on_arrival=task.modes.moves_on_arrival,
     )
+    if step is Step.COMPARE_BOTH:
+        if await _same(task, part, target):
+            await task.session.remove(part.path)
+            return Step.DONE
+        step = Step.REFUSE if operation.overwrite is Overwrite.FAIL else Step.WRITE
     if step is Step.REFUSE and not (part == target and before is not None):
         raise Refused("already_exists", f"{target.shown} is there already")
     if step is Step.ASK:
         del task.progress.files[0]  # who decides to copy it again has looked
-        raise Refused("outcome_unknown", f"{target.shown} and its unfinished file are both gone")
+        other = "is not what was copied, and its unfinished file is gone"
+        told = "and its unfinished file are both gone" if final is None else other
+        raise Refused("outcome_unknown", f"{target.shown} {told}")
     # What an earlier attempt was about to rename, and is not there any more, has the name now.
     return Step.DONE if step is Step.COMPARE_AS_OURS else step
 

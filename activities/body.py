@@ -72,10 +72,6 @@ def _multipart(body: MultipartBody, sources: Sources) -> tuple[bytes | StreamedC
     return _joined(pieces), f"multipart/form-data; boundary={boundary}"
 
 
-def _content_of(file: FilePart, sources: Sources) -> bytes | StreamedContent:
-    return sources.asset(file.asset) if file.asset else file.content or b""
-
-
 def _joined(pieces: list[bytes | StreamedContent]) -> bytes | StreamedContent:
     at_hand = [piece for piece in pieces if isinstance(piece, bytes)]
     if len(at_hand) == len(pieces):

@@ -21,9 +21,9 @@ from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error,
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_publish import remove_quietly
-from activities.sftp_task import CLEAN_UP_WITHIN, AssetFiles, Connections, Outcome, Session, Task
+from activities.sftp_task import CLEAN_UP_WITHIN, Connections, Outcome, Session, Task
 from activities.sftp_upload import upload
-from activities.streams import HttpStreams, SourceFailed
+from activities.streams import Assets, HttpStreams, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError, NeedsReconnect
 from auth.sftp_account import SftpAddress, sftp_server
@@ -75,7 +75,7 @@ class SftpActivities:
         credentials: SftpCredentials,
         parking: Parking,
         connections: Connections,
-        assets: AssetFiles,
+        assets: Assets,
         http: HttpStreams | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         record: Record = record_at_temporal,

@@ -6,7 +6,7 @@ from activities.progress import FileProgress, Phase
 from activities.sftp_download import seen_of
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place
-from activities.sftp_publish import content_hash, part_of, publish
+from activities.sftp_publish import content_hash, part_of, publish, remove_quietly, set_aside
 from activities.sftp_resume import Step, next_step
 from activities.sftp_task import Outcome, Task, outcome_of_files
 from definitions.sftp import Overwrite, SftpCopy, Transferred
@@ -32,7 +32,10 @@ async def copy(task: Task, operation: SftpCopy) -> Outcome:
     result = Transferred(path=target.shown, bytes=found.size or 0, verified="size")
     if step is Step.COMPARE_TO_SKIP and await _same(task, source, target):
         result = result.model_copy(update={"skipped": True, "verified": "read_back"})
-    elif step is not Step.DONE:
+    elif step is Step.DONE:
+        if operation.overwrite is not Overwrite.FAIL:
+            await remove_quietly(task.session, set_aside(target))
+    else:
         await _copy(task, operation, source, found, part, target)
     return outcome_of_files("copied to", (result,))
 
@@ -75,6 +78,7 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
         await task.places.make_folder_of(target)
         await task.places.make_folder_of(part)
     task.leftovers[0] = (part.path,)
+    again = 0 in task.progress.files
     task.progress.files[0] = FileProgress(phase=Phase.WRITING, size=found.size)
     there = await task.session.lstat(part.path) is not None
     if part == target:
@@ -92,7 +96,7 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
     await task.beats.record()
     if part != target:
         replace = operation.overwrite is not Overwrite.FAIL
-        await publish(task.session, part.path, target, replace=replace, notes=task.notes)
+        await publish(task.session, part.path, target, replace=replace, notes=task.notes, again=replace and again)
     del task.leftovers[0]
 
 

@@ -12,7 +12,8 @@ from activities.sftp_entries import Entries
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, checked_name
 from activities.sftp_resume import TAIL
-from activities.sftp_task import SMALL, Draft, Outcome, Task, in_turn, outcome_of_files
+from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
+from activities.streams import Draft
 from definitions.asset import Asset
 from definitions.sftp import MAX_FILES, AfterDownload, SftpDownload, Transferred
 from net.sftp_errors import SftpError

@@ -72,15 +72,12 @@ class SftpFiles:
             raise Refused("not_a_file", f"{place.shown} is a {found.kind}")
 
         async def read() -> AsyncGenerator[bytes]:
-            chunks = session.read(place.path)
             try:
-                async for chunk in chunks:
-                    yield chunk
+                async with contextlib.aclosing(session.read(place.path)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
             except SftpError as error:
                 raise await self._failed(asked, error, credential) from None
-            finally:
-                if isinstance(chunks, AsyncGenerator):
-                    await chunks.aclose()
 
         return RemoteBytes(read, found.size)
 

@@ -10,11 +10,12 @@ from urllib.parse import unquote
 
 from activities.sftp_judge import Refused
 from activities.sftp_places import checked_name
-from activities.sftp_task import AssetFiles, Notes, Task
-from activities.streams import HttpBytes, HttpStreams
+from activities.sftp_task import Notes, Task
+from activities.streams import Assets, HttpBytes, HttpStreams
 from definitions.asset import Asset
 from definitions.run import SftpCall
 from definitions.sftp import AssetSource, HttpSource, SftpUpload, Source, Verify
+from net.content import close_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def source_of(task: Task, source: Source) -> UploadSource:
 class KeptFile:
     """An asset, which cannot change."""
 
-    def __init__(self, assets: AssetFiles, asset: Asset) -> None:
+    def __init__(self, assets: Assets, asset: Asset) -> None:
         self._assets = assets
         self._asset = asset
         self.name = asset.name
@@ -61,8 +62,10 @@ class KeptFile:
     async def open(self, start: int, validator: str | None) -> AsyncIterator[Opened]:
         """Raises AssetMissing, AssetDamaged, AssetStoreUnavailable, also while it is read."""
         chunks = self._assets.read(self._asset, start)
-        async with _closing(chunks):
+        try:
             yield Opened(chunks, start, self.size, self.sha256)
+        finally:
+            await close_source(chunks)
 
 
 class HttpAnswer:
@@ -111,14 +114,3 @@ def _name(source: HttpSource) -> str:
     if not name:
         raise Refused("invalid_request", f"the path {source.path!r} ends with no name: give the source a name")
     return checked_name(name)
-
-
-@contextlib.asynccontextmanager
-async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
-    """What is not read to its end is closed now, and not when somebody collects the garbage."""
-    try:
-        yield
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

@@ -10,8 +10,7 @@ from typing import Protocol, TypeVar
 from activities.progress import Progress
 from activities.sftp_beats import Beats
 from activities.sftp_places import Looking, Places
-from activities.streams import HttpStreams
-from definitions.asset import Asset
+from activities.streams import Assets, HttpStreams
 from definitions.integration import SftpServerModes
 from definitions.run import SftpCall
 from definitions.sftp import Entry, Transferred
@@ -73,35 +72,6 @@ class Connections(Protocol):
         """Raises SftpError."""
 
 
-class Draft(Protocol):
-    """A file that is being fetched: `storage.assets.Draft`."""
-
-    @property
-    def size(self) -> int: ...
-
-    async def check_room(self, more: int) -> None: ...
-
-    async def append(self, data: bytes) -> None: ...
-
-    async def rewind(self, size: int) -> None: ...
-
-    async def read(self, start: int, length: int) -> bytes: ...
-
-    async def sha256(self) -> str: ...
-
-    async def commit(self, *, name: str, media_type: str, holder: str) -> Asset: ...
-
-    async def discard(self) -> None: ...
-
-
-class AssetFiles(Protocol):
-    """The files that are kept here: `storage.assets.AssetStore`."""
-
-    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]: ...
-
-    def read(self, asset: Asset | str, start: int = 0) -> AsyncIterator[bytes]: ...
-
-
 @dataclass(slots=True)
 class Notes:
     """What a reader of the result should know; a few of it, however many files there were."""
@@ -130,7 +100,7 @@ class Task:
     places: Places
     modes: SftpServerModes
     beats: Beats
-    assets: AssetFiles
+    assets: Assets
     http: HttpStreams | None
     now: Callable[[], datetime]
     holder: str

@@ -161,13 +161,8 @@ class SftpSession:
                 await self._sync("copy", target, new)
         return True
 
-    async def read(
-        self, path: str, start: int = 0, *, length: int | None = None, on_progress: Progress | None = None
-    ) -> AsyncGenerator[bytes, None]:
-        """A file's bytes from `start`, to its end whatever size the server told, or for `length` bytes at most.
-
-        `on_progress` is told the offset behind what was handed out.
-        """
+    async def read(self, path: str, start: int = 0, *, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """A file's bytes from `start`, to its end whatever size the server told, or for `length` bytes at most."""
         raw = encoded("read", path)
         async with self._shared.reads, self._opened("read", path, raw, asyncssh.FXF_READ) as file:
 
@@ -178,10 +173,7 @@ class SftpSession:
             end = None if length is None else start + length
             async with aclosing(read_ahead(fetch, start, end, block=block, depth=depth)) as blocks:
                 async for data in blocks:
-                    start += len(data)
                     yield data
-                    if on_progress is not None:
-                        on_progress(start)
 
     async def read_range(self, path: str, start: int, length: int) -> bytes:
         """`length` bytes from `start`; fewer when the file ends before."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -115,7 +115,9 @@ async def bump_account(connection: AsyncConnection, account_id: str, *, revives:
     corrected: dict[str, Any] = {"failures": 0, "last_error": None, "refused_since": None}
     if revives:
         # The token was had with the old secrets: it is not given out again, and its successor is asked for at once.
-        corrected |= {"state": ACTIVE, "access_expires_at": 0.0, "refresh_at": 0.0}
+        # Where there never was one nothing is due: it is asked for when a call needs it, or there are none at all.
+        due = case((tokens.c.version > 0, 0.0), else_=None)
+        corrected |= {"state": ACTIVE, "access_expires_at": 0.0, "refresh_at": due}
     standing = tokens.c.account_id == account_id
     if not revives:
         # What was refused may be accepted now; what is in force stays so, and what is dead stays dead.

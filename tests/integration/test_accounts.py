@@ -360,3 +360,13 @@ async def test_no_secret_stands_in_clear_in_any_file_of_the_database(defined: Be
 
     assert any(b"findable-7c1e" in content for content in files), "what is not secret can be found like this"
     assert not any(CANARY.encode() in content for content in files)
+
+
+async def test_nothing_is_due_for_an_account_that_never_had_a_token(defined: Bench) -> None:
+    """It was told to be overdue since 1970 until the next sweep looked."""
+    account = await defined.accounts.create("crm", "crm", TENANT, LOGIN)
+    await defined.accounts.set_secrets("crm", {"password": "another-planted-4f1c"})
+
+    async with defined.database.read() as connection:
+        due = await connection.scalar(select(tokens.c.refresh_at).where(tokens.c.account_id == account.id))
+    assert due is None

@@ -52,7 +52,7 @@ async def failure_of_sending(
 ) -> Failure:
     body = {"type": "sftp", "adapter": "bank", "path": "a"}
     operation = HttpOperation.model_validate(
-        {"method": "POST", "path": "/in", "body": body, "timeout": "1s", "stall_after": "0.2s"}
+        {"method": "POST", "path": "/in", "body": body, "timeout": "1s", "stall_after": "1s"}
     )
     call = Call(operation=operation, credential=BANK, delivery=delivery, idempotency_key="k")
     api = Api(server)
@@ -78,7 +78,7 @@ async def test_a_server_that_hangs_before_a_file_is_read_costs_no_request_and_no
 
     assert (failure.verdict, failure.category) == (Verdict.AGAIN, category)
     assert http_server.received == []
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 async def test_a_file_that_is_read_is_not_cut_by_the_stall_of_another_operation(
@@ -88,7 +88,7 @@ async def test_a_file_that_is_read_is_not_cut_by_the_stall_of_another_operation(
     faulty.one_by_one, faulty.stall_in = False, {"rename"}
 
     async def stalls() -> None:
-        async with troubled.connections.session(troubled.server) as other, other.watch(0.3, 30):
+        async with troubled.connections.session(troubled.server) as other, other.watch(1, 30):
             await other.rename("/files/a", "/files/b", replace=True)
 
     read = 0

@@ -127,8 +127,9 @@ class SftpActivities:
                 return await self._do(call, credential, server, address, attempt, beats, unfinished, unsure)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
-        finally:
+        except (asyncio.CancelledError, TimeoutError):
             await self._clean_up(server, {0: tuple(unsure)} if unsure else {})
+            raise
 
     async def _do(
         self,

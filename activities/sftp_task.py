@@ -109,7 +109,7 @@ class Task:
     leftovers: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Unfinished files on the server, which are removed when the operation has failed for good."""
     unsure: set[str] = field(default_factory=set)
-    """What this attempt made when it may have been given up: nobody else knows of it."""
+    """What this attempt makes, but has not begun to write: if it is given up now, nobody may look for it."""
 
     @property
     def progress(self) -> Progress:

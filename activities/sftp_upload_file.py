@@ -270,6 +270,8 @@ class FileUpload:
                     now["pieces"] = (*earlier, Piece(end=offset, sha256=rest))
                 files[plan.index] = files[plan.index].model_copy(update=now)
 
+            if not start and not plan.in_place:
+                self._task.unsure.add(plan.part.path)
             size = await self._session.write(
                 plan.part.path,
                 self._fenced(sent.told(opened.chunks)),
@@ -343,9 +345,8 @@ class FileUpload:
     async def _fenced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Asked for when the file is open. If it took long to come here, nobody else may know of what was made."""
         if self._task.beats.is_stale and not self._plan.in_place:
-            self._task.unsure.add(self._plan.part.path)
             await self._task.beats.record()
-            self._task.unsure.discard(self._plan.part.path)
+        self._task.unsure.discard(self._plan.part.path)
         async for chunk in chunks:
             yield chunk
 

@@ -90,6 +90,10 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def _account(name: str, sshd: Sshd, root: Path, folder: Path) -> list[str]:
     parameters = ("--param", f"port={sshd.port}", "--param", f"folder={str(root).lstrip('/')}")
     secrets = (
@@ -301,6 +305,24 @@ async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_
     assert mine.read_bytes() == LETTER
 
 
+async def test_a_file_in_the_way_of_one_keeps_no_other_from_being_written(files: Files, tmp_path: Path) -> None:
+    contents = {"1.csv": b"one", "2.csv": b"two", "3.csv": b"three"}
+    for name, content in contents.items():
+        aged(files.remote(f"three/{name}", content))
+    for name in ("1.csv", "3.csv"):
+        (tmp_path / name).write_text("mine")
+
+    ran = await files("get", "bank", "three/*", "--to", str(tmp_path), "--after", "delete", "-o", "json")
+
+    told = json.loads(ran.output)["error"]
+    assert ran.status == 2
+    assert _contents(tmp_path) == {"1.csv": b"mine", "2.csv": b"two", "3.csv": b"mine"}
+    assert told["message"].startswith("2 of 3 files could not be written\n")
+    for name in ("1.csv", "3.csv"):
+        assert f"tieline assets get {hashlib.sha256(contents[name]).hexdigest()} FILE" in told["message"]
+    assert [each["name"] for each in told["unwritten"]] == ["1.csv", "3.csv"]
+
+
 async def test_content_with_another_hash_than_it_should_have_is_not_written(files: Files, tmp_path: Path) -> None:
     aged(files.remote("hashed/letter.txt"))
 
@@ -335,6 +357,7 @@ WRONG = {
     "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),
     "a missing local folder": (["get", "bank", "a", "--to", "no/b"], 2, "--to no/b: there is no folder no"),
     "several files into one": (["get", "bank", "a", "b", "--to", "one"], 2, "several files are written into a folder"),
+    "two files of one name": (["get", "bank", "a/x", "b/x", "--to", "."], 2, "a/x and b/x would both be written to x"),
     "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
     "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
     "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: String should match"),

@@ -2,7 +2,6 @@
 
 import mimetypes
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -11,7 +10,7 @@ import typer
 from cli.arguments import moment
 from cli.errors import CliError
 from cli.fetched import check_names, check_place, write_all
-from cli.files import opened, pieces, size_of
+from cli.files import name_of, opened, pieces, size_of
 from cli.output import Aside, Output, OutputOption, Printer
 from cli.progress import progress
 from cli.session import Session
@@ -197,9 +196,16 @@ def _http_source(text: str) -> dict[str, Any]:
 
 
 def _called(file: str, name: str | None) -> str:
-    if file == "-" and name is None:
+    if file != "-":
+        return name_of(file, "rename it, or send it as standard input (-), with --name")
+    from definitions.asset import check_file_name
+
+    if name is None:
         raise CliError("standard input has no name: say what it is called with --name")
-    return name if file == "-" and name is not None else Path(file).name
+    try:
+        return check_file_name(name)
+    except ValueError as error:
+        raise CliError(f"--name: {error}") from None
 
 
 async def _store(session: Session, file: str, called: str) -> "Asset":

@@ -135,6 +135,7 @@ async def test_what_nothing_needs_is_listed_first_and_deleted_when_told(tieline:
     [
         (("put", "nowhere.csv"), "nowhere.csv cannot be read (No such file or directory)"),
         (("put", "/"), "/ cannot be read (Is a directory)"),
+        (("put", "new\nline"), r"'new\nline' cannot be kept under its name: the name of a file holds no slash"),
         (("put", "-", "--name", "../x"), "--name: the name of a file holds no slash"),
         (("put", "-", "--media-type", "text"), "--media-type: "),
         (("get", "0" * 64), "there is no asset 000000000000…"),

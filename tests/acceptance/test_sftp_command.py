@@ -346,6 +346,8 @@ WRONG = {
     "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
     "two files to one name": (["put", "bank", "LETTER", "LETTER", "one"], 2, "name a folder, with / at its end"),
     "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
+    "a name of two lines": (["put", "bank", "new\nline", "in/"], 2, "'new\\nline' cannot be kept under its name: the"),
+    "a path for a name": (["put", "bank", "-", "--name", "a/b", "in/"], 2, "--name: the name of a file holds no slash"),
     "no name for standard input": (["put", "bank", "-", "in/"], 2, "say what it is called with --name"),
     "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
     "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),

@@ -1,5 +1,6 @@
 """Files that were fetched into assets, written to this machine."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,16 @@ def check_place(to: str, *, many: bool, as_json: bool) -> None:
     """Before anything is fetched. Raises CliError."""
     if to == "-" and as_json:
         raise CliError("--output json and the content cannot both go to standard output: name a file")
-    if many and to != "-" and not Path(to).is_dir():
-        raise CliError(f"--to {to}: several files are written into a folder, and there is none")
-    if not many and to != "-" and not to.endswith("/") and not Path(to).parent.is_dir():
-        raise CliError(f"--to {to}: there is no folder {Path(to).parent}")
+    path = Path(to).expanduser()
+    if to == "-" or path.is_dir():
+        return
+    into = many or to.endswith("/")
+    if into and path.exists():
+        raise CliError(f"--to {to}: files are written into a folder, and this is a file")
+    missing = path if into else path.parent
+    if not missing.is_dir():
+        wanted = "several files are written into a folder, and " if many else ""
+        raise CliError(f"--to {to}: {wanted}there is no folder {missing}: mkdir -p {shlex.quote(str(missing))}")
 
 
 def check_names(to: str, paths: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ def put(
         list[str] | None,
         typer.Option("--from", metavar="ADAPTER:PATH", help="The answer to a GET in place of a FILE, streamed on."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What standard input is called.")] = None,
+    name: Annotated[str | None, typer.Option(help="What standard input is called.", show_default="as TO")] = None,
     overwrite: OverwriteOption = "fail",
     verify: Annotated[
         str, typer.Option(metavar="auto|size|read_back", help="How the upload is compared with its source.")
@@ -102,7 +102,7 @@ def put(
         **limits(timeout, stall_after, give_up_after, on_failure, park_for),
     }
     unfilled = sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
-    called = [_called(each, name) for each in files]
+    called = [_called(each, name, target) for each in files]
 
     async def begin(session: Session) -> "Started":
         await check_bound(session, unfilled, adapter, profile, subject)
@@ -195,17 +195,18 @@ def _http_source(text: str) -> dict[str, Any]:
     return {"type": "http", "adapter": adapter, "path": bare, "query": parse_qsl(query, keep_blank_values=True)}
 
 
-def _called(file: str, name: str | None) -> str:
+def _called(file: str, name: str | None, target: str) -> str:
     if file != "-":
         return name_of(file, "rename it, or send it as standard input (-), with --name")
     from definitions.asset import check_file_name
 
-    if name is None:
-        raise CliError("standard input has no name: say what it is called with --name")
+    called = name or target.rpartition("/")[2]
+    if called in ("", ".") or (name is None and "{name}" in called):
+        raise CliError("standard input has no name: say what it is called with --name, or at the end of TO")
     try:
-        return check_file_name(name)
+        return check_file_name(called)
     except ValueError as error:
-        raise CliError(f"--name: {error}") from None
+        raise CliError(f"{'--name' if name else 'TO'}: {error}") from None
 
 
 async def _store(session: Session, file: str, called: str) -> "Asset":

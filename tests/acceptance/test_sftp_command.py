@@ -150,10 +150,12 @@ async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: 
 
 async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
     sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
+    by_path = await files("put", "bank", "-", "typed/other.txt", "--marker", "{name}.done", stdin=LETTER)
     aged(files.root / "typed")
     fetched = await files("get", "bank", "typed/typed.txt", "--to", "-")
 
-    assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
+    assert (sent.status, by_path.status, fetched.status) == (0, 0, 0), (sent, by_path, fetched)
+    assert _names(files.root / "typed") == ["other.txt", "other.txt.done", "typed.txt"]
     assert fetched.output == LETTER.decode()
     assert f"typed/typed.txt  11 B, SHA-256 {SHA256}" in fetched.errors
 
@@ -348,7 +350,11 @@ WRONG = {
     "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
     "a name of two lines": (["put", "bank", "new\nline", "in/"], 2, "'new\\nline' cannot be kept under its name: the"),
     "a path for a name": (["put", "bank", "-", "--name", "a/b", "in/"], 2, "--name: the name of a file holds no slash"),
-    "no name for standard input": (["put", "bank", "-", "in/"], 2, "say what it is called with --name"),
+    "no name for standard input": (
+        ["put", "bank", "-", "in/"],
+        2,
+        "what it is called with --name, or at the end of TO",
+    ),
     "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
     "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),
     "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
@@ -358,7 +364,9 @@ WRONG = {
     "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),
     "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),
     "a missing local folder": (["get", "bank", "a", "--to", "no/b"], 2, "--to no/b: there is no folder no"),
-    "several files into one": (["get", "bank", "a", "b", "--to", "one"], 2, "several files are written into a folder"),
+    "a missing folder to fetch into": (["get", "bank", "a", "--to", "no/"], 2, "there is no folder no: mkdir -p no"),
+    "several files into none": (["get", "bank", "a", "b", "--to", "one"], 2, "there is no folder one: mkdir -p one"),
+    "several files into one": (["get", "bank", "a", "b", "--to", "LETTER"], 2, "into a folder, and this is a file"),
     "two files of one name": (["get", "bank", "a/x", "b/x", "--to", "."], 2, "a/x and b/x would both be written to x"),
     "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
     "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),

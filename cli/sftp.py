@@ -1,5 +1,6 @@
 """`tieline sftp`: files and folders on other people's servers, each command one durable run."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -190,4 +191,22 @@ def _run(
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
 
-    return run_and_print(Printer(output), begin, no_wait=False, wait=wait)
+    try:
+        return run_and_print(Printer(output), begin, no_wait=False, wait=wait)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        raise _with_hint(error, wanted, f"{adapter} --profile {profile}") from error
+
+
+def _with_hint(error: Exception, wanted: dict[str, Any], where: str) -> Exception:
+    """Where a pattern was typed for the one name that all but `get` take."""
+    complaint, path = explain(error), wanted["path"]
+    missing = complaint.details.get("failure", {}).get("category") == "not_found"
+    if not missing or not any(sign in path for sign in "*?["):
+        return error
+    folder, _, pattern = path.rpartition("/")
+    command = f"tieline sftp ls {where} {shlex.quote(folder or '.')} --glob {shlex.quote(pattern)}"
+    what = "a folder" if wanted["type"] == "sftp.list" else "one name, and no pattern"
+    hint = f"PATH is {what} here; what fits a pattern is listed by: {command}"
+    return CliError(f"{complaint.message}\n{hint}", complaint.status, **complaint.details)

@@ -372,6 +372,12 @@ WRONG = {
     "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
     "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: String should match"),
     "a pattern for a folder": (["ls", "bank", "folder", "--glob", "a/b"], 2, "--glob: a pattern is about names"),
+    "a pattern to list": (
+        ["ls", "bank", "folder/*.csv"],
+        1,
+        "sftp ls bank --profile dev folder --glob '*.csv'",
+    ),
+    "a pattern to delete": (["rm", "bank", "*.csv"], 1, "one name, and no pattern here"),
     "a file to list": (["ls", "bank", "folder/file.txt"], 1, "folder/file.txt is a file"),
     "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: Input should be"),
     "the root": (["rm", "bank", ".", "--recursive"], 1, "root folder itself is not to be moved or deleted"),

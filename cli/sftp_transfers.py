@@ -14,6 +14,7 @@ from cli.files import name_of, opened, pieces, size_of
 from cli.output import Aside, Output, OutputOption, Printer
 from cli.progress import progress
 from cli.session import Session
+from cli.sftp_answer import tell_beside
 from cli.sftp_options import (
     AdapterArgument,
     GiveUpOption,
@@ -111,7 +112,9 @@ def put(
         operation = sftp_operation({**options, "files": [{"source": each, "path": target} for each in wanted]})
         return await begin_run(session, operation, adapter, profile, subject, key)
 
-    run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
+    result = run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
+    if result is not None and result.sftp is not None and output is not Output.JSON:
+        tell_beside(result.sftp.files, checksum=checksum, marker=marker)
 
 
 def get(

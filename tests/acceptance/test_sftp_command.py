@@ -167,6 +167,8 @@ async def test_a_checksum_and_a_marker_stand_beside_the_file(files: Files) -> No
     )
 
     assert sent.status == 0, sent
+    beside = "its checksum marked/letter.txt.sha256 and its marker marked/letter.txt.done"
+    assert sent.errors.endswith(f"marked/letter.txt: {beside}\n")
     assert (files.root / "marked" / "letter.txt.sha256").read_text() == f"{SHA256}  letter.txt\n"
     assert (files.root / "marked" / "letter.txt.done").read_bytes() == b""
     assert (files.root / "marked" / "letter.txt").stat().st_mode & 0o777 == 0o640

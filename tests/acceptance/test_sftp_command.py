@@ -3,87 +3,25 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from examples.externalsystems import Systems
-from tests.fixtures.commandline import Tieline, definitions, tieline_in, up
-from tests.fixtures.processes import Ran
+from tests.fixtures.sftp_command import LETTER, Files, files_in
 from tests.fixtures.sftp_runs import aged
 from tests.fixtures.sshd import Sshd
 
-INTEGRATION = """
-kind: integration
-key: files
-name: A server of a partner
-base_url: "sftp://127.0.0.1:{port}/{folder}"
-parameters:
-  port: {pattern: '\\d+'}
-  folder: {}
-auth: {type: sftp, host_key: confirm_first}
-"""
-LETTER = b"Dear bank,\n"
 SHA256 = hashlib.sha256(LETTER).hexdigest()
 OTHER_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """An installation whose adapter `bank` leads to `root`, which is a folder here."""
-
-    tieline: Tieline
-    root: Path
-    local: Path
-    fingerprint: str
-
-    async def __call__(self, *arguments: str, stdin: bytes | None = None) -> Ran:
-        """`tieline sftp ARGUMENTS…`."""
-        return await self.tieline("sftp", *arguments, stdin=stdin)
-
-    async def told(self, *arguments: str) -> Any:
-        """What `--output json` prints of a command that goes well."""
-        ran = await self(*arguments, "--output", "json")
-        assert ran.status == 0, ran
-        return json.loads(ran.output)
-
-    def letter(self, name: str = "letter.txt") -> str:
-        """A file of this machine."""
-        path = self.local / name
-        path.write_bytes(LETTER)
-        return str(path)
-
-    def remote(self, path: str, content: bytes = LETTER) -> Path:
-        """A file of the server."""
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return file
-
-
 @pytest_asyncio.fixture(scope="module")
 async def files(tmp_path_factory: pytest.TempPathFactory, systems: Systems, sshd: Sshd) -> AsyncIterator[Files]:
-    folder = tmp_path_factory.mktemp("sftp")
-    bare = tieline_in(folder, systems)
-    allowed = f"{bare.environment['TIELINE_EGRESS_ALLOW']},{sshd.place}"
-    tieline = Tieline(bare.folder, {**bare.environment, "TIELINE_EGRESS_ALLOW": allowed})
-    root = sshd.home / "command"
-    root.mkdir()
-    (folder / "local").mkdir()
-    (folder / "all.yaml").write_text(f"{INTEGRATION}---{definitions(systems)}", encoding="utf-8")
-    (folder / "username").write_text(sshd.username)
-    async with up(tieline, log=folder / "up.log"):
-        assert (await tieline("apply", str(folder / "all.yaml"))).status == 0
-        await tieline("accounts", "create", "parcels", "--integration", "parcels")
-        offered = await tieline("accounts", *_account("nobody-asked", sshd, root, folder))
-        created = await tieline("accounts", *_account("partner", sshd, root, folder), "--host-key", _offered(offered))
-        assert created.status == 0, created
-        assert (await tieline("profiles", "set", "dev", "bank", "partner")).status == 0
-        yield Files(tieline, root, folder / "local", _offered(offered))
+    async with files_in(tmp_path_factory.mktemp("sftp"), systems, sshd) as made:
+        yield made
 
 
 def _names(folder: Path) -> list[str]:
@@ -92,23 +30,6 @@ def _names(folder: Path) -> list[str]:
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def _account(name: str, sshd: Sshd, root: Path, folder: Path) -> list[str]:
-    parameters = ("--param", f"port={sshd.port}", "--param", f"folder={str(root).lstrip('/')}")
-    secrets = (
-        "--secret",
-        f"private_key=file:{sshd.folder / 'user'}",
-        "--secret",
-        f"username=file:{folder / 'username'}",
-    )
-    return ["create", name, "--integration", "files", *parameters, *secrets]
-
-
-def _offered(ran: Ran) -> str:
-    """Of the ed25519 key among those that the server is said to present."""
-    line = next(line for line in ran.errors.splitlines() if line.endswith("ssh-ed25519"))
-    return line.split()[0]
 
 
 async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(files: Files) -> None:

@@ -193,20 +193,18 @@ def _run(
 
     try:
         return run_and_print(Printer(output), begin, no_wait=False, wait=wait)
-    except BrokenPipeError:
-        raise
     except Exception as error:
-        raise _with_hint(error, wanted, f"{adapter} --profile {profile}") from error
+        complaint = explain(error)
+        missing = complaint.details.get("failure", {}).get("category") == "not_found"
+        if not missing or not any(sign in wanted["path"] for sign in "*?["):
+            raise
+        hint = _pattern_hint(wanted, f"{adapter} --profile {profile}")
+        raise CliError(f"{complaint.message}\n{hint}", complaint.status, **complaint.details) from error
 
 
-def _with_hint(error: Exception, wanted: dict[str, Any], where: str) -> Exception:
+def _pattern_hint(wanted: dict[str, Any], where: str) -> str:
     """Where a pattern was typed for the one name that all but `get` take."""
-    complaint, path = explain(error), wanted["path"]
-    missing = complaint.details.get("failure", {}).get("category") == "not_found"
-    if not missing or not any(sign in path for sign in "*?["):
-        return error
-    folder, _, pattern = path.rpartition("/")
+    folder, _, pattern = wanted["path"].rpartition("/")
     command = f"tieline sftp ls {where} {shlex.quote(folder or '.')} --glob {shlex.quote(pattern)}"
     what = "a folder" if wanted["type"] == "sftp.list" else "one name, and no pattern"
-    hint = f"PATH is {what} here; what fits a pattern is listed by: {command}"
-    return CliError(f"{complaint.message}\n{hint}", complaint.status, **complaint.details)
+    return f"PATH is {what} here; what fits a pattern is listed by: {command}"

@@ -4,6 +4,7 @@ An SFTP operation may always be repeated, because the next attempt looks what th
 whether repeating can help.
 """
 
+import re
 from dataclasses import dataclass
 
 from definitions.run import Actor, Failure, SftpCall, Verdict
@@ -30,7 +31,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`action` is the next step for whoever is to act; ACCOUNT in it is the account's name."""
+    """`action` is the next step for whoever is to act; ACCOUNT, ADAPTER and PROFILE in it stand for their names."""
 
     verdict: Verdict
     actor: Actor
@@ -70,7 +71,12 @@ _TABLE: dict[str, Judged] = {
         "say which host keys are the server's: tieline accounts trust-host-key ACCOUNT KEY; where the integration says "
         "host_key: insecure, give it another policy",
     ),
-    "not_found": Judged(Verdict.FINAL, Actor.USER, "look what there is: sftp.list"),
+    "not_found": Judged(
+        Verdict.FINAL,
+        Actor.USER,
+        "look what there is: tieline sftp ls ADAPTER --profile PROFILE, or sftp.list over HTTP; if the root folder "
+        "itself is missing, correct it in the parameters of account ACCOUNT or in the integration's base_url",
+    ),
     "permission_denied": Judged(
         Verdict.FINAL, Actor.PROVIDER, "have the login of account ACCOUNT be given the right to do this"
     ),
@@ -153,10 +159,15 @@ def sftp_failure(
         category=_TOLD_AS.get(category, category),
         message=LIVE_SECRETS.scrub(f"{call.summary}: {message}"),
         actor=judged.actor,
-        suggested_action=judged.action.replace("ACCOUNT", account or "ACCOUNT"),
+        suggested_action=_filled(judged.action, call, account),
         account=account,
         host_key=host_key,
     )
+
+
+def _filled(action: str, call: SftpCall, account: str | None) -> str:
+    named = {"ACCOUNT": account or "ACCOUNT", "ADAPTER": call.credential.adapter, "PROFILE": call.credential.profile}
+    return re.sub("|".join(named), lambda found: named[found[0]], action)
 
 
 def failure_of_error(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.errors import CliError
-from cli.files import counted, opened, pieces, size_of, write_to, write_whole
+from cli.files import counted, name_of, opened, pieces, size_of, write_to, write_whole
 from cli.output import Output, OutputOption, Printer, note
 from cli.progress import progress, size_text
 from cli.session import with_stores
@@ -49,7 +49,7 @@ def put(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Keep a file as an asset. The same content is kept once."""
-    called = name or ("asset" if file == "-" else Path(file).name)
+    called = name or ("asset" if file == "-" else name_of(file, "say what it is called with --name"))
     kind = media_type or mimetypes.guess_type(called)[0] or "application/octet-stream"
 
     async def keep(stores: "Stores") -> "Asset":

@@ -82,7 +82,6 @@ STATUS_OF = {
     "auth.errors.Unbound": Status.BAD_USE,
     "auth.errors.NoSubject": Status.BAD_USE,
     "auth.errors.Unfit": Status.BAD_USE,
-    "net.sftp_errors.SftpError": Status.UNREACHABLE,
     "auth.errors.CredentialError": Status.FAILED,
     "auth.vault.UnreadableRecord": Status.FAILED,
     "auth.errors.AuthError": Status.BAD_USE,
@@ -182,9 +181,18 @@ def _rpc(error: Any) -> Complaint:
     return Complaint(scrub(f"Temporal refused the request ({status.lower()}): {error}"), Status.FAILED)
 
 
+def _sftp(error: Any) -> Complaint:
+    """Of a server that was asked without a run, whose failure would say what to do."""
+    message = str(error)
+    if error.code == "egress_denied" and "no rule can" not in message:
+        message += "\nNext step: what is meant to be reached, the operator allows with TIELINE_EGRESS_ALLOW=HOST:PORT"
+    return Complaint(scrub(message), Status.UNREACHABLE)
+
+
 SPECIAL: dict[str, Callable[[Any], Complaint]] = {
     "runtime.runs.RunFailed": _run_failed,
     "definitions.problems.DefinitionErrors": _definitions,
     "temporalio.service.RPCError": _rpc,
+    "net.sftp_errors.SftpError": _sftp,
 }
 """Errors with more to tell than their text."""

@@ -28,6 +28,17 @@ def opened(file: str) -> Iterator[IO[bytes]]:
         yield source
 
 
+def name_of(file: str, advice: str) -> str:
+    """The name that a file has as an asset. Raises CliError: it cannot have it, and what to do."""
+    from definitions.asset import check_file_name
+
+    name = Path(file).name
+    try:
+        return check_file_name(name) if name not in ("", "..") else name  # folders, as opening them will tell
+    except ValueError as error:
+        raise CliError(f"{file!r} cannot be kept under its name: {error}; {advice}") from None
+
+
 def size_of(source: IO[bytes]) -> int | None:
     """Of a file; nobody knows how much will come through a pipe."""
     try:

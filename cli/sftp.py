@@ -1,5 +1,6 @@
 """`tieline sftp`: files and folders on other people's servers, each command one durable run."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -190,4 +191,20 @@ def _run(
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
 
-    return run_and_print(Printer(output), begin, no_wait=False, wait=wait)
+    try:
+        return run_and_print(Printer(output), begin, no_wait=False, wait=wait)
+    except Exception as error:
+        complaint = explain(error)
+        missing = complaint.details.get("failure", {}).get("category") == "not_found"
+        if not missing or not any(sign in wanted["path"] for sign in "*?["):
+            raise
+        hint = _pattern_hint(wanted, f"{adapter} --profile {profile}")
+        raise CliError(f"{complaint.message}\n{hint}", complaint.status, **complaint.details) from error
+
+
+def _pattern_hint(wanted: dict[str, Any], where: str) -> str:
+    """Where a pattern was typed for the one name that all but `get` take."""
+    folder, _, pattern = wanted["path"].rpartition("/")
+    command = f"tieline sftp ls {where} {shlex.quote(folder or '.')} --glob {shlex.quote(pattern)}"
+    what = "a folder" if wanted["type"] == "sftp.list" else "one name, and no pattern"
+    return f"PATH is {what} here; what fits a pattern is listed by: {command}"

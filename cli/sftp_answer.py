@@ -1,5 +1,6 @@
 """What an SFTP operation returned, as people read it."""
 
+import posixpath
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,26 @@ def print_sftp(printer: Printer, result: "SftpResult") -> None:
             printer.line(path)
     if result.next_cursor:
         note(f"there are more: --cursor {result.next_cursor}")
+
+
+def tell_beside(files: "Sequence[Transferred]", *, checksum: bool, marker: str | None) -> None:
+    """What an upload has published beside its files; nothing beside those that were there already."""
+    for each in [each for each in files[:SHOWN_FILES] if not each.skipped and (checksum or marker)]:
+        told = [f"its checksum {each.path}.sha256"] if checksum else []
+        told += [f"its marker {_marker_of(each.path, marker)}"] if marker else []
+        note(f"{each.path}: {' and '.join(told)}")
+
+
+def _marker_of(path: str, template: str) -> str:
+    from definitions.remote_path import render_remote_path
+    from definitions.templates import TemplateError
+
+    folder, name = posixpath.split(path)
+    try:
+        rendered = render_remote_path(template, {"name": name})
+    except TemplateError:  # the account's parameters are not known here
+        rendered = template
+    return rendered if "/" in template else posixpath.join(folder, rendered)
 
 
 def _print_entries(printer: Printer, entries: "Sequence[Entry]") -> None:

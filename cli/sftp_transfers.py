@@ -1,9 +1,7 @@
 """`tieline sftp put` and `get`: files of this machine, through assets."""
 
 import mimetypes
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -11,10 +9,12 @@ import typer
 
 from cli.arguments import moment
 from cli.errors import CliError
-from cli.files import counted, opened, pieces, size_of, write_to, write_whole
-from cli.output import Aside, Output, OutputOption, Printer, note
-from cli.progress import progress, size_text
+from cli.fetched import check_names, check_place, write_all
+from cli.files import name_of, opened, pieces, size_of
+from cli.output import Aside, Output, OutputOption, Printer
+from cli.progress import progress
 from cli.session import Session
+from cli.sftp_answer import tell_beside
 from cli.sftp_options import (
     AdapterArgument,
     GiveUpOption,
@@ -38,7 +38,6 @@ from cli.waiting import WaitOption
 if TYPE_CHECKING:
     from definitions.asset import Asset
     from definitions.run import RunResult
-    from definitions.sftp import Transferred
     from runtime.runs import Started
 
 _NO_ASSET = {"type": "asset", "asset": {"sha256": "0" * 64, "size": 0}}
@@ -60,7 +59,7 @@ def put(
         list[str] | None,
         typer.Option("--from", metavar="ADAPTER:PATH", help="The answer to a GET in place of a FILE, streamed on."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What standard input is called.")] = None,
+    name: Annotated[str | None, typer.Option(help="What standard input is called.", show_default="as TO")] = None,
     overwrite: OverwriteOption = "fail",
     verify: Annotated[
         str, typer.Option(metavar="auto|size|read_back", help="How the upload is compared with its source.")
@@ -104,7 +103,7 @@ def put(
         **limits(timeout, stall_after, give_up_after, on_failure, park_for),
     }
     unfilled = sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
-    called = [_called(each, name) for each in files]
+    called = [_called(each, name, target) for each in files]
 
     async def begin(session: Session) -> "Started":
         await check_bound(session, unfilled, adapter, profile, subject)
@@ -113,7 +112,9 @@ def put(
         operation = sftp_operation({**options, "files": [{"source": each, "path": target} for each in wanted]})
         return await begin_run(session, operation, adapter, profile, subject, key)
 
-    run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
+    result = run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
+    if result is not None and result.sftp is not None and output is not Output.JSON:
+        tell_beside(result.sftp.files, checksum=checksum, marker=marker)
 
 
 def get(
@@ -156,8 +157,8 @@ def get(
             "them is a pattern"
         )
     if not only_asset:
-        _check_writable(to, many=bool(patterns) or len(paths) > 1, as_json=output is Output.JSON)
-        _check_free(to, [] if patterns else paths)
+        check_place(to, many=bool(patterns) or len(paths) > 1, as_json=output is Output.JSON)
+        check_names(to, [] if patterns else paths)
     operation = sftp_operation(
         {
             "type": "sftp.download",
@@ -174,8 +175,7 @@ def get(
 
     async def write(session: Session, result: "RunResult") -> None:
         if result.sftp is not None and not only_asset:
-            for each in result.sftp.files:
-                await _write(session, each, to)
+            await write_all(session.stores.assets, result.sftp.files, to)
 
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
@@ -198,10 +198,18 @@ def _http_source(text: str) -> dict[str, Any]:
     return {"type": "http", "adapter": adapter, "path": bare, "query": parse_qsl(query, keep_blank_values=True)}
 
 
-def _called(file: str, name: str | None) -> str:
-    if file == "-" and name is None:
-        raise CliError("standard input has no name: say what it is called with --name")
-    return name if file == "-" and name is not None else Path(file).name
+def _called(file: str, name: str | None, target: str) -> str:
+    if file != "-":
+        return name_of(file, "rename it, or send it as standard input (-), with --name")
+    from definitions.asset import check_file_name
+
+    called = name or target.rpartition("/")[2]
+    if called in ("", ".") or (name is None and "{name}" in called):
+        raise CliError("standard input has no name: say what it is called with --name, or at the end of TO")
+    try:
+        return check_file_name(called)
+    except ValueError as error:
+        raise CliError(f"{'--name' if name else 'TO'}: {error}") from None
 
 
 async def _store(session: Session, file: str, called: str) -> "Asset":
@@ -210,43 +218,3 @@ async def _store(session: Session, file: str, called: str) -> "Asset":
     media_type = mimetypes.guess_type(called)[0] or "application/octet-stream"
     with opened(file) as source, progress(called, size_of(source)) as advance:
         return await session.stores.assets.put(pieces(source, advance), name=called, media_type=media_type, holder=USER)
-
-
-def _check_writable(to: str, *, many: bool, as_json: bool) -> None:
-    if to == "-" and as_json:
-        raise CliError("--output json and the content cannot both go to standard output: name a file")
-    if many and to != "-" and not Path(to).is_dir():
-        raise CliError(f"--to {to}: several files are written into a folder, and there is none")
-    if not many and to != "-" and not to.endswith("/") and not Path(to).parent.is_dir():
-        raise CliError(f"--to {to}: there is no folder {Path(to).parent}")
-
-
-def _check_free(to: str, paths: list[str]) -> None:
-    """Before anything is fetched, and perhaps deleted where it was. What a pattern finds is known afterwards only."""
-    for path in paths if to != "-" else []:
-        target, replace = _target(to, path.rstrip("/").rpartition("/")[2])
-        if not replace and target.exists():
-            raise CliError(f"{target} is there already: name the file that is to be written with --to")
-
-
-async def _write(session: Session, file: "Transferred", to: str) -> None:
-    assert file.asset is not None, "what is fetched becomes an asset"
-    asset = file.asset
-    with progress(asset.name, asset.size) as advance:
-        chunks = counted(session.stores.assets.read(asset), advance)
-        if to == "-":
-            await write_to(sys.stdout.buffer, chunks)
-            return
-        target, replace = _target(to, asset.name)
-        try:
-            await write_whole(target, chunks, replace=replace)
-        except CliError as error:
-            raise CliError(f"{error}\nIt was fetched, and is kept: tieline assets get {asset.sha256} FILE") from None
-    note(f"{target}: {size_text(asset.size)}, SHA-256 {asset.sha256}")
-
-
-def _target(to: str, name: str) -> tuple[Path, bool]:
-    """The file to write, and whether it may take the place of one: only a name that was said itself does."""
-    path = Path(to).expanduser()
-    folder = path.is_dir() or to.endswith("/")
-    return (path / name if folder else path), not folder

@@ -34,6 +34,8 @@ async def log_in(stores: Stores, account: str) -> SftpResult:
 
 def next_step(account: str, failure: Failure) -> str:
     """What to do about a failure, where no run waits for it."""
+    if failure.category == "not_found":  # nothing but the root folder was looked at
+        return f"correct the root folder, which must be there: in account {account}, or in its integration's base_url"
     if failure.host_key is None:
         return failure.suggested_action
     return (

@@ -1,5 +1,6 @@
 """The keys that an account's SFTP server offers, for a person to compare with what the server's owner says."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from auth.host_key_lines import HostKeyError, host_pattern
@@ -13,6 +14,8 @@ from runtime.own_services import own_services
 from runtime.settings import Settings
 
 FINGERPRINT = "SHA256:"
+_WHOLE = re.compile(rf"{FINGERPRINT}[A-Za-z0-9+/]{{43}}=?")
+"""32 bytes in base64."""
 
 
 async def offered_keys(
@@ -46,11 +49,18 @@ async def keys_meant(
     """Fingerprints among what was given are replaced by the keys that have them, which the server is asked for.
 
     Raises:
-        HostKeyError: the server offers no key with such a fingerprint.
+        HostKeyError: one is no fingerprint, or the server offers no key that has it.
         SftpError: it cannot be reached.
     """
-    if not any(each.strip().startswith(FINGERPRINT) for each in given):
+    fingerprints = [each.strip() for each in given if each.strip().startswith(FINGERPRINT)]
+    if not fingerprints:
         return list(given)
+    for each in fingerprints:
+        if not _WHOLE.fullmatch(each):
+            raise HostKeyError(
+                f"{each} is no SHA-256 fingerprint: {FINGERPRINT} and 43 characters of base64, as ssh-keygen -lf FILE "
+                "prints it of a key; copy the whole of it"
+            )
     address, offered = await offered_keys(settings, integration, parameters)
     return [_meant(each.strip(), integration, address, offered) for each in given]
 

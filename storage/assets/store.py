@@ -140,7 +140,9 @@ class AssetStore:
     async def resolve(self, prefix: str) -> str:
         """The one asset whose SHA-256 begins so. Raises AssetMissing."""
         prefix = prefix.lower()
-        if len(prefix) < PREFIX_DIGITS or not is_digest(prefix.ljust(64, "0")):
+        if not is_digest(prefix.ljust(64, "0")):
+            raise AssetMissing(f"{prefix!r} names no asset: a SHA-256 is 64 hexadecimal digits (0-9, a-f)")
+        if len(prefix) < PREFIX_DIGITS:
             raise AssetMissing(f"{prefix!r} names no asset: give {PREFIX_DIGITS} digits of its SHA-256 at least")
         async with self._database.read() as connection:
             found = await rows.beginning_with(connection, prefix, 2)

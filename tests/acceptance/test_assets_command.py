@@ -135,10 +135,12 @@ async def test_what_nothing_needs_is_listed_first_and_deleted_when_told(tieline:
     [
         (("put", "nowhere.csv"), "nowhere.csv cannot be read (No such file or directory)"),
         (("put", "/"), "/ cannot be read (Is a directory)"),
+        (("put", "new\nline"), r"'new\nline' cannot be kept under its name: the name of a file holds no slash"),
         (("put", "-", "--name", "../x"), "--name: the name of a file holds no slash"),
         (("put", "-", "--media-type", "text"), "--media-type: "),
         (("get", "0" * 64), "there is no asset 000000000000…"),
         (("get", "0" * 7), "give 8 digits of its SHA-256 at least"),
+        (("show", "z" * 8), "'zzzzzzzz' names no asset: a SHA-256 is 64 hexadecimal digits"),
         (("get", "0" * 64, "-", "-o", "json"), "cannot both go to standard output"),
         (("show", "../../etc/passwd"), "names no asset"),
     ],

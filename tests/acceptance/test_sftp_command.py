@@ -3,108 +3,33 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from examples.externalsystems import Systems
-from tests.fixtures.commandline import Tieline, definitions, tieline_in, up
-from tests.fixtures.processes import Ran
+from tests.fixtures.sftp_command import LETTER, Files, files_in
 from tests.fixtures.sftp_runs import aged
 from tests.fixtures.sshd import Sshd
 
-INTEGRATION = """
-kind: integration
-key: files
-name: A server of a partner
-base_url: "sftp://127.0.0.1:{port}/{folder}"
-parameters:
-  port: {pattern: '\\d+'}
-  folder: {}
-auth: {type: sftp, host_key: confirm_first}
-"""
-LETTER = b"Dear bank,\n"
 SHA256 = hashlib.sha256(LETTER).hexdigest()
 OTHER_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """An installation whose adapter `bank` leads to `root`, which is a folder here."""
-
-    tieline: Tieline
-    root: Path
-    local: Path
-    fingerprint: str
-
-    async def __call__(self, *arguments: str, stdin: bytes | None = None) -> Ran:
-        """`tieline sftp ARGUMENTS…`."""
-        return await self.tieline("sftp", *arguments, stdin=stdin)
-
-    async def told(self, *arguments: str) -> Any:
-        """What `--output json` prints of a command that goes well."""
-        ran = await self(*arguments, "--output", "json")
-        assert ran.status == 0, ran
-        return json.loads(ran.output)
-
-    def letter(self, name: str = "letter.txt") -> str:
-        """A file of this machine."""
-        path = self.local / name
-        path.write_bytes(LETTER)
-        return str(path)
-
-    def remote(self, path: str, content: bytes = LETTER) -> Path:
-        """A file of the server."""
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return file
-
-
 @pytest_asyncio.fixture(scope="module")
 async def files(tmp_path_factory: pytest.TempPathFactory, systems: Systems, sshd: Sshd) -> AsyncIterator[Files]:
-    folder = tmp_path_factory.mktemp("sftp")
-    bare = tieline_in(folder, systems)
-    allowed = f"{bare.environment['TIELINE_EGRESS_ALLOW']},{sshd.place}"
-    tieline = Tieline(bare.folder, {**bare.environment, "TIELINE_EGRESS_ALLOW": allowed})
-    root = sshd.home / "command"
-    root.mkdir()
-    (folder / "local").mkdir()
-    (folder / "all.yaml").write_text(f"{INTEGRATION}---{definitions(systems)}", encoding="utf-8")
-    (folder / "username").write_text(sshd.username)
-    async with up(tieline, log=folder / "up.log"):
-        assert (await tieline("apply", str(folder / "all.yaml"))).status == 0
-        await tieline("accounts", "create", "parcels", "--integration", "parcels")
-        offered = await tieline("accounts", *_account("nobody-asked", sshd, root, folder))
-        created = await tieline("accounts", *_account("partner", sshd, root, folder), "--host-key", _offered(offered))
-        assert created.status == 0, created
-        assert (await tieline("profiles", "set", "dev", "bank", "partner")).status == 0
-        yield Files(tieline, root, folder / "local", _offered(offered))
+    async with files_in(tmp_path_factory.mktemp("sftp"), systems, sshd) as made:
+        yield made
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _account(name: str, sshd: Sshd, root: Path, folder: Path) -> list[str]:
-    parameters = ("--param", f"port={sshd.port}", "--param", f"folder={str(root).lstrip('/')}")
-    secrets = (
-        "--secret",
-        f"private_key=file:{sshd.folder / 'user'}",
-        "--secret",
-        f"username=file:{folder / 'username'}",
-    )
-    return ["create", name, "--integration", "files", *parameters, *secrets]
-
-
-def _offered(ran: Ran) -> str:
-    """Of the ed25519 key among those that the server is said to present."""
-    line = next(line for line in ran.errors.splitlines() if line.endswith("ssh-ed25519"))
-    return line.split()[0]
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(files: Files) -> None:
@@ -146,10 +71,12 @@ async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: 
 
 async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
     sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
+    by_path = await files("put", "bank", "-", "typed/other.txt", "--marker", "{name}.done", stdin=LETTER)
     aged(files.root / "typed")
     fetched = await files("get", "bank", "typed/typed.txt", "--to", "-")
 
-    assert (sent.status, fetched.status) == (0, 0), (sent, fetched)
+    assert (sent.status, by_path.status, fetched.status) == (0, 0, 0), (sent, by_path, fetched)
+    assert _names(files.root / "typed") == ["other.txt", "other.txt.done", "typed.txt"]
     assert fetched.output == LETTER.decode()
     assert f"typed/typed.txt  11 B, SHA-256 {SHA256}" in fetched.errors
 
@@ -161,6 +88,8 @@ async def test_a_checksum_and_a_marker_stand_beside_the_file(files: Files) -> No
     )
 
     assert sent.status == 0, sent
+    beside = "its checksum marked/letter.txt.sha256 and its marker marked/letter.txt.done"
+    assert sent.errors.endswith(f"marked/letter.txt: {beside}\n")
     assert (files.root / "marked" / "letter.txt.sha256").read_text() == f"{SHA256}  letter.txt\n"
     assert (files.root / "marked" / "letter.txt.done").read_bytes() == b""
     assert (files.root / "marked" / "letter.txt").stat().st_mode & 0o777 == 0o640
@@ -301,6 +230,24 @@ async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_
     assert mine.read_bytes() == LETTER
 
 
+async def test_a_file_in_the_way_of_one_keeps_no_other_from_being_written(files: Files, tmp_path: Path) -> None:
+    contents = {"1.csv": b"one", "2.csv": b"two", "3.csv": b"three"}
+    for name, content in contents.items():
+        aged(files.remote(f"three/{name}", content))
+    for name in ("1.csv", "3.csv"):
+        (tmp_path / name).write_text("mine")
+
+    ran = await files("get", "bank", "three/*", "--to", str(tmp_path), "--after", "delete", "-o", "json")
+
+    told = json.loads(ran.output)["error"]
+    assert ran.status == 2
+    assert _contents(tmp_path) == {"1.csv": b"mine", "2.csv": b"two", "3.csv": b"mine"}
+    assert told["message"].startswith("2 of 3 files could not be written\n")
+    for name in ("1.csv", "3.csv"):
+        assert f"tieline assets get {hashlib.sha256(contents[name]).hexdigest()} FILE" in told["message"]
+    assert [each["name"] for each in told["unwritten"]] == ["1.csv", "3.csv"]
+
+
 async def test_content_with_another_hash_than_it_should_have_is_not_written(files: Files, tmp_path: Path) -> None:
     aged(files.remote("hashed/letter.txt"))
 
@@ -324,7 +271,13 @@ WRONG = {
     "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
     "two files to one name": (["put", "bank", "LETTER", "LETTER", "one"], 2, "name a folder, with / at its end"),
     "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
-    "no name for standard input": (["put", "bank", "-", "in/"], 2, "say what it is called with --name"),
+    "a name of two lines": (["put", "bank", "new\nline", "in/"], 2, "'new\\nline' cannot be kept under its name: the"),
+    "a path for a name": (["put", "bank", "-", "--name", "a/b", "in/"], 2, "--name: the name of a file holds no slash"),
+    "no name for standard input": (
+        ["put", "bank", "-", "in/"],
+        2,
+        "what it is called with --name, or at the end of TO",
+    ),
     "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
     "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),
     "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
@@ -334,11 +287,20 @@ WRONG = {
     "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),
     "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),
     "a missing local folder": (["get", "bank", "a", "--to", "no/b"], 2, "--to no/b: there is no folder no"),
-    "several files into one": (["get", "bank", "a", "b", "--to", "one"], 2, "several files are written into a folder"),
+    "a missing folder to fetch into": (["get", "bank", "a", "--to", "no/"], 2, "there is no folder no: mkdir -p no"),
+    "several files into none": (["get", "bank", "a", "b", "--to", "one"], 2, "there is no folder one: mkdir -p one"),
+    "several files into one": (["get", "bank", "a", "b", "--to", "LETTER"], 2, "into a folder, and this is a file"),
+    "two files of one name": (["get", "bank", "a/x", "b/x", "--to", "."], 2, "a/x and b/x would both be written to x"),
     "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
     "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
     "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: String should match"),
     "a pattern for a folder": (["ls", "bank", "folder", "--glob", "a/b"], 2, "--glob: a pattern is about names"),
+    "a pattern to list": (
+        ["ls", "bank", "folder/*.csv"],
+        1,
+        "sftp ls bank --profile dev folder --glob '*.csv'",
+    ),
+    "a pattern to delete": (["rm", "bank", "*.csv"], 1, "one name, and no pattern here"),
     "a file to list": (["ls", "bank", "folder/file.txt"], 1, "folder/file.txt is a file"),
     "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: Input should be"),
     "the root": (["rm", "bank", ".", "--recursive"], 1, "root folder itself is not to be moved or deleted"),

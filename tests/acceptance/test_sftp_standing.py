@@ -70,6 +70,12 @@ class Desk:
         account = await self.tieline.stores.accounts.get(ADAPTER)
         return account.state, account.cause
 
+    async def asked(self, run_id: str, times: int) -> bool:
+        """Whether a run waits for a decision, for the so many-th time."""
+        _, steps = await self.tieline.runs.show(run_id)
+        failures = [step for step in steps if step.failure is not None]
+        return len(failures) == times and await self.is_(run_id, "waiting_for_decision")
+
     async def is_(self, run_id: str, state: str) -> bool:
         return (await self.tieline.runs.summary(run_id)).state == state
 
@@ -128,6 +134,21 @@ async def test_a_changed_key_can_be_refused(changed: Desk) -> None:
     assert failed.value.failure.category == "host_key_changed"
     assert failed.value.decision is not None
     assert failed.value.decision.why == "it is not the bank's"
+
+
+async def test_a_key_that_is_not_trusted_stays_so_when_a_run_is_sent_again_or_skipped(changed: Desk) -> None:
+    before = await changed.tieline.stores.host_keys.of(ADAPTER)
+    retried, skipped = await changed.waiting("waiting_for_decision", count=2)
+    await changed.tieline.runs.decide(retried, Decision(action="retry", who="ann", why="they put the old one back"))
+    await changed.tieline.runs.decide(skipped, Decision(action="skip", who="ann", why="by hand", value=["a.csv"]))
+
+    result = await changed.tieline.runs.result(skipped, timeout=LIMIT)
+    await until(partial(changed.asked, retried, 2), limit=30)
+
+    assert result.sftp is None
+    assert result.decision is not None
+    assert result.decision.value == ["a.csv"]
+    assert await changed.tieline.stores.host_keys.of(ADAPTER) == before
 
 
 async def test_a_key_that_is_trusted_for_the_account_resumes_the_runs_that_wait(changed: Desk, sshd: Sshd) -> None:

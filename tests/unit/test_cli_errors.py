@@ -7,6 +7,7 @@ from auth.errors import TokenUnavailable
 from cli.errors import SPECIAL, STATUS_OF, CliError, Status, debug_trace, explain
 from definitions.run import Actor, Decision, Failure, Verdict
 from net.redaction import LIVE_SECRETS
+from net.sftp_errors import SftpCode, SftpError
 from runtime.runs import RunFailed, RunNotFound
 
 
@@ -68,6 +69,20 @@ def test_a_server_that_does_not_answer_is_unreachable() -> None:
 
     assert complaint.status is Status.UNREACHABLE
     assert "tieline doctor" in complaint.message
+
+
+def test_an_address_that_is_closed_comes_with_the_setting_that_opens_it() -> None:
+    complaint = explain(SftpError("egress_denied", "127.0.0.1 is closed"))
+
+    assert complaint.status is Status.UNREACHABLE
+    assert "TIELINE_EGRESS_ALLOW=HOST:PORT" in complaint.message
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [("connect_failed", "no answer"), ("egress_denied", "closed; no rule can allow it")]
+)
+def test_what_no_setting_opens_comes_without_one(code: SftpCode, told: str) -> None:
+    assert explain(SftpError(code, told)).message == told
 
 
 def test_ctrl_c_is_130() -> None:

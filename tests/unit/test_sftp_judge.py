@@ -10,6 +10,7 @@ from definitions.run import Actor, SftpCall, Verdict
 from definitions.sftp import HostKeyChange, SftpStat
 from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpCode, SftpError
+from runtime.account_login import next_step
 
 CALL = SftpCall(
     operation=SftpStat(type="sftp.stat", path="in/{customer}"),
@@ -66,6 +67,19 @@ def test_a_login_that_is_refused_is_called_as_in_other_protocols() -> None:
 
     assert failure.category == "credential_refused"
     assert "tieline accounts set-secrets bank-main" in failure.suggested_action
+
+
+def test_what_is_not_there_is_looked_for_by_a_command_that_can_be_typed() -> None:
+    action = failure_of_error(CALL, SftpError("not_found", "no"), "bank-main", 1).suggested_action
+
+    assert "tieline sftp ls bank --profile production, or sftp.list" in action
+    assert "if the root folder itself is missing, correct it in the parameters of account bank-main" in action
+
+
+def test_an_account_whose_root_is_not_there_is_mended_in_the_account() -> None:
+    failure = failure_of_error(CALL, SftpError("not_found", "no"), "bank-main", 1)
+
+    assert next_step("bank-main", failure).startswith("correct the root folder, which must be there: in account bank-")
 
 
 def test_a_live_secret_is_not_in_the_message() -> None:

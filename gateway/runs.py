@@ -18,7 +18,7 @@ from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.operations import OperationThroughAdapter, plain
 from gateway.problems import Problem
-from runtime.binding import bound_integration
+from runtime.binding import bound_for
 from runtime.run_filter import STATES, RunFilter
 from runtime.runs import RunError, RunFailed, RunSummary, Started
 from storage.errors import NotFound
@@ -210,12 +210,13 @@ async def cancel(run_id: RunId, door: DoorOf) -> Run:
 
 
 async def _started(door: Door, asked: StartRun, credential: CredentialRef) -> Started:
+    operation = plain(asked.operation)
     try:
-        integration = await bound_integration(door.stores, credential)
+        integration = await bound_for(door.stores, operation, credential)
     except NotFound as error:  # the profile: it stands in the request, not in the URL
         action = f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
         raise Problem(422, "unbound", str(error), action) from None
-    return await door.runs.start(plain(asked.operation), credential, integration, key=asked.key, trigger="api")
+    return await door.runs.start(operation, credential, integration, key=asked.key, trigger="api")
 
 
 async def _result(door: Door, request: Request, started: Started, seconds: float) -> RunResult | None:

@@ -161,12 +161,14 @@ class AssetStore:
         async with self._database.write() as connection:
             await rows.hold(connection, sha256, holder, self._retention)
 
-    async def hold_all(self, digests: Collection[str], holder: str) -> None:
-        """The same for several at once; one that is not there is left out, for whoever reads it will tell."""
+    async def hold_all(self, wanted: Collection[Asset], holder: str) -> None:
+        """The same for several at once, or for none. Raises AssetMissing, also where one has another size."""
+        sizes = {(each.sha256, each.size) for each in wanted}
         async with self._database.write() as connection:
-            for sha256 in sorted(digests):  # in one order: two that hold the same never wait for each other
-                with contextlib.suppress(AssetMissing):
-                    await rows.hold(connection, sha256, holder, self._retention)
+            for sha256, size in sorted(sizes):  # in one order: two that hold the same never wait for each other
+                there = await rows.hold(connection, sha256, holder, self._retention)
+                if there != size:
+                    raise AssetMissing(f"asset {sha256[:12]}… has {there} bytes, where its reference says {size}")
 
     async def release(self, sha256: str, holder: str) -> None:
         """Need it no more; it is collected when nobody else does."""

@@ -16,7 +16,7 @@ from activities.sftp_beside import (
     publish_marker,
     withdraw_checksum,
 )
-from activities.sftp_judge import Refused
+from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
 from activities.sftp_publish import content_hash, publish, remove_quietly
@@ -145,7 +145,7 @@ class FileUpload:
             gone = final is None and before.phase is Phase.PUBLISHING and self._task.modes.moves_on_arrival
             return Step.DONE if gone else Step.WRITE
         if final is not None and final.kind == "folder":
-            raise Refused("already_exists", f"{self._plan.target.shown} is a folder")
+            raise folder_in_the_way(self._plan.target.shown)
         return next_step(
             before,
             part=part is not None,

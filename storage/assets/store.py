@@ -44,14 +44,14 @@ class AssetStore:
         """The folder or bucket, as messages name it."""
         return self._blobs.where
 
-    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]:
+    def draft(self, key: str | None = None, run: str | None = None) -> AbstractAsyncContextManager[Draft]:
         """A file to be written. With a key, what was not committed is found again by the next draft of that key on this
-        machine; without one it is deleted.
+        machine; without one it is deleted. `run`: its id, after whose end nobody will look for the key.
 
         Raises:
             AssetStoreUnavailable: another process keeps writing it, or the folder cannot be used.
         """
-        return self._staging.draft(key, self._keep)
+        return self._staging.draft(key, self._keep, run)
 
     async def put(
         self,

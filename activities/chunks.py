@@ -1,7 +1,34 @@
 """Bytes that come piece by piece."""
 
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator
+
+
+class SentHash:
+    """SHA-256 of what was sent: of all, or as far as the server has acknowledged it."""
+
+    def __init__(self, start: int) -> None:
+        self._at = start
+        self._digest = hashlib.sha256()
+        self._waiting: deque[bytes] = deque()
+
+    async def told(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same chunks. They are kept until they are hashed."""
+        async for chunk in chunks:
+            self._waiting.append(chunk)
+            yield chunk
+
+    def upto(self, offset: int) -> str:
+        """Of the bytes before `offset`; it never goes back."""
+        while self._waiting and self._at < offset:
+            chunk = self._waiting.popleft()
+            if len(chunk) > offset - self._at:
+                self._waiting.appendleft(chunk[offset - self._at :])
+                chunk = chunk[: offset - self._at]
+            self._digest.update(chunk)
+            self._at += len(chunk)
+        return self._digest.hexdigest()
 
 
 async def hashed(chunks: AsyncIterator[bytes], digest: "hashlib._Hash") -> AsyncIterator[bytes]:

@@ -17,6 +17,9 @@ from definitions.asset import Asset
 from definitions.base import Model
 from definitions.sftp import Transferred
 
+MAX_BEGUN = 8
+"""What older attempts left was taken over, or removed, by one of so many that followed."""
+
 
 class Phase(StrEnum):
     """Of one file."""
@@ -37,16 +40,28 @@ class Seen(Model):
     modified: float | None = None
 
 
+class Piece(Model):
+    """What one attempt has sent, from the end of the piece before on."""
+
+    end: int
+    sha256: str
+
+
 class FileProgress(Model):
     """One file under way."""
 
     phase: Phase
+    part: str = Field(default="", description="The attempt whose unfinished file this is about")
     offset: int = Field(default=0, ge=0, description="Bytes from the first on that the server has acknowledged")
     size: int | None = None
     validator: str | None = Field(default=None, description="The same for as long as an HTTP source is unchanged")
     sha256: str | None = None
     resumed_from: int = 0
     verified: str | None = None
+    pieces: tuple[Piece, ...] = Field(
+        default=(), description="Up to `offset`, where nobody knows the hash of the source before all of it was read"
+    )
+    aside: bool = Field(default=False, description="The file that it replaces was set aside, and nothing has its name")
 
 
 class Fetched(Model):
@@ -83,6 +98,8 @@ class Told(Model):
     )
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
+    setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
+    begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
 
@@ -115,6 +132,9 @@ class Progress:
         self.results = dict(told.results)
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
+        self.setbacks = told.setbacks
+        # Before attempts were told apart they all wrote to the same name.
+        self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
             self.results |= settled.results
             self.fetched |= {each.path: each for each in settled.fetched}
@@ -128,9 +148,16 @@ class Progress:
             done=format_ranges(self.done),
             files=dict(self.files),
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
+            setbacks=self.setbacks,
+            begun=self.begun,
             settled=self._settled(),
             source=self.source,
         )
+
+    def begin(self, attempt: str) -> None:
+        """This attempt writes files from now on."""
+        if attempt not in self.begun:
+            self.begun = (*self.begun, attempt)[-MAX_BEGUN:]
 
     def _settled(self) -> tuple[str, ...]:
         """A pack that is full is not made again: what is told often would take most of the time of small files."""

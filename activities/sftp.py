@@ -13,11 +13,11 @@ from activities.failures import application_error, interrupted, unforeseen, with
 from activities.http import Credentials
 from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
 from activities.progress import Progress, read_progress
-from activities.sftp_beats import Beats, Record, record_at_temporal
+from activities.sftp_beats import STALE, Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
-from activities.sftp_judge import Refused, failure_of_error, sftp_failure
+from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_publish import remove_quietly
@@ -91,10 +91,13 @@ class SftpActivities:
     @activity.defn(name="tieline.sftp")
     async def operate(self, call: SftpCall) -> SftpResult:
         """Do what is left to do; a `Failure` in the error's details says what that means for the run."""
-        attempt = activity.info().attempt
+        info = activity.info()
+        attempt, silence = info.attempt, info.heartbeat_timeout
         # Of the attempt before; the first one of an activity begins with what the run knows.
-        told = activity.info().heartbeat_details or ([call.progress] if call.progress else [])
-        beats = Beats(read_progress(told), self._record)
+        told = info.heartbeat_details or ([call.progress] if call.progress else [])
+        # Temporal gives up an attempt that is silent for so long: by half of it that has not happened.
+        stale = STALE if silence is None else silence.total_seconds() / 2
+        beats = Beats(read_progress(told), self._record, stale=stale)
         try:
             with beats.running(BEAT_EVERY):
                 return await make_or_park(self._parking, call, lambda: self.make(call, attempt, beats))
@@ -118,11 +121,14 @@ class SftpActivities:
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
         beats = beats or Beats(Progress(), _keep_to_oneself)
+        unsure: set[str] = set()
         try:
             async with self._telling(call, credential, server, attempt, beats) as unfinished:
-                return await self._do(call, credential, server, address, attempt, beats, unfinished)
+                return await self._do(call, credential, server, address, attempt, beats, unfinished, unsure)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
+        finally:
+            await self._clean_up(server, {0: tuple(unsure)} if unsure else {})
 
     async def _do(
         self,
@@ -133,13 +139,14 @@ class SftpActivities:
         attempt: int,
         beats: Beats,
         unfinished: dict[int, tuple[str, ...]],
+        unsure: set[str],
     ) -> SftpResult:
         operation, started, clock = call.operation, self._now(), time.monotonic()
         async with self._connections.session(server) as session:
             connected_after = time.monotonic() - clock
             if credential.cause is not None:
                 await self._credentials.note_well(credential)
-            task = self._task(call, credential, address, session, beats, unfinished)
+            task = self._task(call, credential, address, session, beats, unfinished, unsure)
             if server.policy == "insecure":
                 task.notes.add(UNCHECKED)
             limits = operation.stall_after.total_seconds(), operation.timeout.total_seconds()
@@ -171,6 +178,7 @@ class SftpActivities:
         session: Session,
         beats: Beats,
         unfinished: dict[int, tuple[str, ...]],
+        unsure: set[str],
     ) -> Task:
         in_run = activity.info().workflow_id if activity.in_activity() else None
         return Task(
@@ -184,6 +192,7 @@ class SftpActivities:
             now=self._now,
             holder=in_run or call.idempotency_key,
             leftovers=unfinished,
+            unsure=unsure,
         )
 
     @contextlib.asynccontextmanager
@@ -196,7 +205,7 @@ class SftpActivities:
             yield unfinished
             return
         except (SftpError, Refused) as error:
-            failure = failure_of_error(call, error, credential.account, attempt)
+            failure = failure_of_error(call, error, credential.account, attempt, _set_back(call, beats.progress, error))
         except SourceFailed as error:
             await self._after(error.failure, None, server, beats, unfinished)
             raise CallFailed(error.failure, error.ref) from None
@@ -229,8 +238,10 @@ class SftpActivities:
         elif failure.verdict is Verdict.AGAIN:
             with contextlib.suppress(Refused):
                 await beats.record()
-        elif failure.verdict is Verdict.FINAL:
-            await self._clean_up(server, unfinished)
+        elif failure.verdict is Verdict.FINAL and unfinished:
+            with contextlib.suppress(Refused):
+                await beats.record()  # an attempt that was given up removes nothing: another one may be at it
+                await self._clean_up(server, unfinished)
 
     async def _clean_up(self, server: SftpServer, unfinished: dict[int, tuple[str, ...]]) -> None:
         """As well as that goes within a short time: what is left is hidden, and known by its name."""
@@ -240,6 +251,15 @@ class SftpActivities:
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
                 for path in [path for paths in unfinished.values() for path in paths]:
                     await remove_quietly(session, path)
+
+
+def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
+    """How often this run had to begin an upload anew, with this time. What is fetched may grow for a long while."""
+    if call.operation.type != "sftp.upload" or not isinstance(error, Refused) or error.category not in SETBACKS:
+        return 0
+    count = progress.setbacks + 1
+    progress.setbacks = count if count < PATIENCE else 0  # who decides to try it again is as patient
+    return count
 
 
 def _with_done(failure: Failure, beats: Beats) -> Failure:

@@ -19,9 +19,9 @@ def checksum_of(file: Place) -> Place:
     return file.beside(f"{file.name}.sha256")
 
 
-def checksum_part(file: Place, key: str) -> Place:
-    """Where it stands until it is whole."""
-    return file.beside(temporary_name(checksum_of(file).name, key))
+def checksum_part(file: Place, key: str, attempt: str) -> Place:
+    """Where an attempt writes it until it is whole."""
+    return file.beside(temporary_name(checksum_of(file).name, key, attempt))
 
 
 async def publish_checksum(task: Task, sha256: str, file: Place, index: int, *, replace: bool) -> None:
@@ -34,7 +34,7 @@ async def publish_checksum(task: Task, sha256: str, file: Place, index: int, *, 
     target, content = checksum_of(file), _content(sha256, file)
     if not task.modes.rename:
         return await _write_in_place(task.session, target, content, replace=replace)
-    part = checksum_part(file, task.key(index))
+    part = checksum_part(file, task.key(index), task.beats.attempt)
     await _write_anew(task.session, part, content)
     try:
         await publish(task.session, part.path, target, replace=replace, notes=task.notes)

@@ -6,7 +6,7 @@ from activities.progress import FileProgress, Phase
 from activities.sftp_download import seen_of
 from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_places import Place
-from activities.sftp_publish import content_hash, part_of, publish
+from activities.sftp_publish import content_hash, part_of, publish, remove_quietly, set_aside
 from activities.sftp_resume import Step, next_step
 from activities.sftp_task import Outcome, Task, outcome_of_files
 from definitions.sftp import Overwrite, SftpCopy, Transferred
@@ -32,7 +32,10 @@ async def copy(task: Task, operation: SftpCopy) -> Outcome:
     result = Transferred(path=target.shown, bytes=found.size or 0, verified="size")
     if step is Step.COMPARE_TO_SKIP and await _same(task, source, target):
         result = result.model_copy(update={"skipped": True, "verified": "read_back"})
-    elif step is not Step.DONE:
+    elif step is Step.DONE:
+        if operation.overwrite is not Overwrite.FAIL:
+            await remove_quietly(task.session, set_aside(target))
+    else:
         await _copy(task, operation, source, found, part, target)
     return outcome_of_files("copied to", (result,))
 
@@ -55,11 +58,18 @@ async def _step(task: Task, operation: SftpCopy, found: RemoteFile, part: Place,
         overwrite=operation.overwrite,
         moves_on_arrival=task.modes.moves_on_arrival,
     )
+    if step is Step.COMPARE_BOTH:
+        if await _same(task, part, target):
+            await task.session.remove(part.path)
+            return Step.DONE
+        step = Step.REFUSE if operation.overwrite is Overwrite.FAIL else Step.WRITE
     if step is Step.REFUSE and not (part == target and before is not None):
         raise Refused("already_exists", f"{target.shown} is there already")
     if step is Step.ASK:
         del task.progress.files[0]  # who decides to copy it again has looked
-        raise Refused("outcome_unknown", f"{target.shown} and its unfinished file are both gone")
+        other = "is not what was copied, and its unfinished file is gone"
+        told = "and its unfinished file are both gone" if final is None else other
+        raise Refused("outcome_unknown", f"{target.shown} {told}")
     # What an earlier attempt was about to rename, and is not there any more, has the name now.
     return Step.DONE if step is Step.COMPARE_AS_OURS else step
 
@@ -69,6 +79,7 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
         await task.places.make_folder_of(target)
         await task.places.make_folder_of(part)
     task.leftovers[0] = (part.path,)
+    again = 0 in task.progress.files
     task.progress.files[0] = FileProgress(phase=Phase.WRITING, size=found.size)
     there = await task.session.lstat(part.path) is not None
     if part == target:
@@ -86,7 +97,7 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
     await task.beats.record()
     if part != target:
         replace = operation.overwrite is not Overwrite.FAIL
-        await publish(task.session, part.path, target, replace=replace, notes=task.notes)
+        await publish(task.session, part.path, target, replace=replace, notes=task.notes, again=replace and again)
     del task.leftovers[0]
 
 

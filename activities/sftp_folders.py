@@ -9,7 +9,7 @@ from activities.sftp_entries import MAX_DEPTH, Entries
 from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_list import entry_of
 from activities.sftp_places import Place
-from activities.sftp_publish import publish
+from activities.sftp_publish import publish, remove_quietly, set_aside
 from activities.sftp_task import Outcome, Task
 from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
 from net.sftp_errors import SftpError
@@ -60,9 +60,13 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
     target = await task.places.resolve(operation.to, source.name)
     if source.path == target.path:
         raise Refused("invalid_request", f"{source.shown} cannot be moved onto itself")
+    if target.path.startswith(f"{source.path}/"):
+        raise Refused("invalid_request", f"{source.shown} cannot be moved into itself")
     found, before = await task.session.lstat(source.path), task.progress.source
     if found is None or (before is not None and not _alike(before, found)):
         await _moved_before(task, source, target)
+        if operation.overwrite == "replace":
+            await remove_quietly(task.session, set_aside(target))
         if found is not None:
             task.notes.add(f"{source.shown} was left alone: {OTHER}")
     else:
@@ -79,6 +83,7 @@ async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFil
         raise Refused("already_exists", f"{target.shown} is there already")
     if operation.make_folders:
         await task.places.make_folder_of(target)
+    again = task.progress.source is not None
     task.progress.source = seen_of(found)
     await task.beats.record()
     with _sure_of_refusals(task):
@@ -86,7 +91,7 @@ async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFil
             await _move_over_its_like(task, source, target)
         else:
             replace = operation.overwrite == "replace"
-            await publish(task.session, source.path, target, replace=replace, notes=task.notes)
+            await publish(task.session, source.path, target, replace=replace, notes=task.notes, again=replace and again)
 
 
 async def _move_over_its_like(task: Task, source: Place, target: Place) -> None:

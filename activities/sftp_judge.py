@@ -15,6 +15,9 @@ PATIENCE = 5
 """Attempts after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
 file that is in use for a moment, or that is restarted, and one that will never do what is asked."""
 _BELIEVED = frozenset({"failure", "protocol_error"})
+SETBACKS = frozenset({"content_differs", "source_changed"})
+"""What makes an upload begin anew. It is as patient with these, but counts them alone: a line that is lost a hundred
+times is no sign of a server that changes what it is sent."""
 
 
 class Refused(Exception):
@@ -125,12 +128,24 @@ _EXISTS = {
     "sftp.download": "take that away, or move the sources elsewhere (move_to)",
 }
 """The next step after `already_exists`, where operations have no such choice."""
+_HOPELESS: dict[str, Judged] = {
+    "content_differs": Judged(
+        Verdict.FINAL,
+        Actor.PROVIDER,
+        "ask whoever runs the server whether it changes what it is sent, such as line ends",
+    ),
+    "source_changed": Judged(
+        Verdict.FINAL, Actor.PROVIDER, "run it again when the source is at rest: it changed each time while it was read"
+    ),
+}
 _UNFORESEEN = Judged(Verdict.AGAIN, Actor.TIELINE, "report it; it is tried again meanwhile")
 
 
-def judge(category: str, attempt: int = 1) -> Judged:
-    """What this category means for a run at its so many-th attempt."""
+def judge(category: str, attempt: int = 1, setbacks: int = 0) -> Judged:
+    """What this category means for a run at its so many-th attempt, and with so many setbacks."""
     judged = _TABLE.get(category, _UNFORESEEN)
+    if category in SETBACKS and setbacks >= PATIENCE:
+        return _HOPELESS[category]
     if category in _BELIEVED and attempt >= PATIENCE:
         return Judged(Verdict.FINAL, judged.actor, judged.action)
     return judged
@@ -143,11 +158,12 @@ def sftp_failure(
     *,
     account: str | None = None,
     attempt: int = 1,
+    setbacks: int = 0,
     host_key: HostKeyChange | None = None,
     action: str | None = None,
 ) -> Failure:
     """The failure of an operation, scrubbed of every live secret. `action`: instead of the table's."""
-    judged = judge(category, attempt)
+    judged = judge(category, attempt, setbacks)
     if action is None:
         told = _EXISTS.get(call.operation.type, judged.action) if category == "already_exists" else judged.action
         action = told.replace("ACCOUNT", account or "ACCOUNT")
@@ -162,10 +178,15 @@ def sftp_failure(
     )
 
 
-def failure_of_error(call: SftpCall, error: SftpError | Refused, account: str, attempt: int) -> Failure:
+def failure_of_error(
+    call: SftpCall, error: SftpError | Refused, account: str, attempt: int, setbacks: int = 0
+) -> Failure:
     """The failure that an error stands for."""
     if isinstance(error, Refused):
-        return sftp_failure(call, error.category, str(error), account=account, attempt=attempt, action=error.action)
+        told, action = str(error), error.action
+        return sftp_failure(
+            call, error.category, told, account=account, attempt=attempt, setbacks=setbacks, action=action
+        )
     return sftp_failure(call, error.code, str(error), account=account, attempt=attempt, host_key=error.keys)
 
 

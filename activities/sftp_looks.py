@@ -33,10 +33,10 @@ class Looks:
             if count >= MANY:
                 await self._list(folder)
 
-    def saw(self, path: str) -> bool:
-        """Whether a listing held it; nothing is asked for that."""
+    def may_hold(self, path: str) -> bool:
+        """False: a listing did not hold it; nothing is asked for that."""
         folder, name = posixpath.split(path)
-        return name in self._listed.get(folder, {})
+        return folder not in self._listed or name in self._listed[folder]
 
     async def lstat(self, path: str) -> RemoteFile | None:
         """As it was when the attempt began, or is now. Raises SftpError."""

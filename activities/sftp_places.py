@@ -171,11 +171,11 @@ def checked_name(name: str) -> str:
         raise Refused("bad_name", f"{name!r}: {error}") from None
 
 
-def temporary_name(name: str, key: str) -> str:
-    """Under which a file stands until it is whole. The same for every attempt of the same run, and for no other."""
+def temporary_name(name: str, key: str, attempt: str = "") -> str:
+    """Under which a file stands until it is whole. No other run has this key; `attempt` tells its attempts apart."""
     short = hashlib.sha256(key.encode()).hexdigest()[:8]
     kept = name.encode()[:KEPT_OF_NAME].decode(errors="ignore")
-    return f".{kept}.{short}.part"
+    return ".".join(("", kept, short, *((attempt,) if attempt else ()), "part"))
 
 
 def _join(folder: str, name: str) -> str:

@@ -53,7 +53,9 @@ class Session(Looking, Protocol):
         *,
         start: int = 0,
         exclusive: bool = False,
+        keep: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        at_end: Callable[[int], Awaitable[None]] | None = None,
     ) -> int: ...
 
     async def set_attributes(
@@ -106,11 +108,18 @@ class Task:
     notes: Notes = field(default_factory=Notes)
     leftovers: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Unfinished files on the server, which are removed when the operation has failed for good."""
+    unsure: set[str] = field(default_factory=set)
+    """What this attempt made when it may have been given up: nobody else knows of it."""
 
     @property
     def progress(self) -> Progress:
         """Of this attempt and of those before."""
         return self.beats.progress
+
+    @property
+    def attempts_before(self) -> tuple[str, ...]:
+        """Those that may have written files, the newest first."""
+        return tuple(each for each in reversed(self.progress.begun) if each != self.beats.attempt)
 
     def key(self, index: int) -> str:
         """The same for every attempt at the so many-th file."""

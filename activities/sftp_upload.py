@@ -7,10 +7,11 @@ from activities.sftp_beside import checksum_of
 from activities.sftp_judge import Refused
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
-from activities.sftp_publish import part_of
+from activities.sftp_publish import part_of, remove_quietly
 from activities.sftp_sources import UploadSource, source_of
 from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
-from activities.sftp_upload_file import FileUpload, Plan, unfinished_files
+from activities.sftp_upload_file import FileUpload
+from activities.sftp_upload_plan import Plan, earlier_files, unfinished_files
 from definitions.sftp import FileToUpload, SftpUpload, Transferred, Verify
 
 IN_PLACE = "the server renames nothing, so a file was seen under its final name before it was whole"
@@ -25,7 +26,7 @@ async def upload(task: Task, operation: SftpUpload) -> Outcome:
 
     left = [plan for plan in plans if plan.index not in task.progress.done]
     looks = Looks(task.session)
-    await looks.prepare(path for plan in left for path in {plan.part.path, plan.target.path})
+    await looks.prepare(path for plan in left for path in _names(plan))
 
     for plan in left:
         if _is_begun(task, plan, looks):
@@ -38,18 +39,33 @@ async def upload(task: Task, operation: SftpUpload) -> Outcome:
         task.progress.end(plan.index, None if usual else result)
 
     await in_turn(((plan, _is_small(plan.source)) for plan in left), one)
+    await _sweep(task, operation, left)
     files = tuple(_ended(task.progress, operation, plan) for plan in plans)
     if 0 < (skipped := sum(each.skipped for each in files)) < len(files):
         task.notes.add(f"{skipped} of {len(files)} files were there already, with the same content")
     return outcome_of_files("sent", files)
 
 
+def _names(plan: Plan) -> set[str]:
+    return {plan.target.path, *(part.path for part in plan.earlier)}
+
+
+async def _sweep(task: Task, operation: SftpUpload, plans: Sequence[Plan]) -> None:
+    """An attempt that was stopped and went on after this one had looked has left something that nobody continues."""
+    names = [path for plan in plans if plan.earlier for path in earlier_files(task, operation, plan)]
+    looks = Looks(task.session)
+    await looks.prepare(names)
+    for name in names:
+        if looks.may_hold(name):
+            await remove_quietly(task.session, name)
+
+
 def _is_begun(task: Task, plan: Plan, looks: Looks) -> bool:
-    """Whether an earlier attempt has left something of it that is ours to remove: a temporary name always is."""
+    """Whether an earlier attempt may have left something of it that is ours to remove."""
     before = task.progress.files.get(plan.index)
     if plan.in_place:
         return before is not None and before.phase is Phase.WRITING
-    return before is not None or looks.saw(plan.part.path)
+    return before is not None or any(looks.may_hold(part.path) for part in plan.earlier)
 
 
 async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUpload) -> Plan:
@@ -57,7 +73,15 @@ async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUploa
     target = await task.places.resolve(file.path, source.name)
     if target.shown == ".":
         raise Refused("bad_path", f"{file.path!r} is the root folder: end it with a slash to send files into it")
-    return Plan(index, source, target, await part_of(task, target, index), await _marker(task, operation, target))
+    part, *earlier = await _parts(task, target, index)
+    return Plan(index, source, target, part, tuple(earlier), await _marker(task, operation, target))
+
+
+async def _parts(task: Task, target: Place, index: int) -> list[Place]:
+    """Where this attempt writes the file until it is whole, and where those before did, the newest first."""
+    if not task.modes.rename:
+        return [target]
+    return [await part_of(task, target, index, attempt) for attempt in (task.beats.attempt, *task.attempts_before)]
 
 
 async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | None:

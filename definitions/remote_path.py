@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 
+from definitions.asset import MAX_NAME_BYTES
 from definitions.templates import BUILT_IN, Template, TemplateError
 
 MAX_PATH_BYTES = 4096
@@ -47,6 +48,8 @@ def render_remote_path(template: str, values: Mapping[str, str], root: str = "")
     whole = posixpath.join(root, relative) if root else relative
     if len(whole.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
         raise RemotePathError(f"the path has more than {MAX_PATH_BYTES} bytes")
+    if any(len(part.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES for part in whole.split("/")):
+        raise RemotePathError(f"a name in the path has more than {MAX_NAME_BYTES} bytes")
     folder = "/" if text.endswith("/") and not whole.endswith("/") else ""
     return posixpath.normpath(whole) + folder
 

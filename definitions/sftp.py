@@ -60,7 +60,8 @@ class Verify(StrEnum):
     """How an upload is compared with its source before it gets its final name; the size is always."""
 
     AUTO = "auto"
-    """Read back where an earlier attempt wrote a part of it; else what was acknowledged counts."""
+    """Read back where an earlier attempt's part of it was gone on with; else every write was acknowledged, and the
+    server tells the size. In place (`rename: false`) all that follows an earlier attempt is read back."""
     SIZE = "size"
     READ_BACK = "read_back"
 

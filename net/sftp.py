@@ -138,7 +138,7 @@ class SftpSession:
         try:
             await self._change("rename", source, self._sftp.rename(old, new), target)
         except SftpError as error:
-            if replace and error.code == "already_exists":
+            if replace and await self._is_in_the_way(error, target):
                 text = f"rename {printable(source)} at {self._place}: the server cannot replace {printable(target)}"
                 raise SftpError("unsupported", f"{text} in one step; remove it first, or let it stay") from None
             raise
@@ -187,16 +187,21 @@ class SftpSession:
         *,
         start: int = 0,
         exclusive: bool = False,
+        keep: bool = False,
         permissions: int | None = None,
         on_progress: Progress | None = None,
+        at_end: Callable[[int], Awaitable[None]] | None = None,
     ) -> int:
         """Write a file from `start` on, where it ends with the last chunk; the size that it then has.
 
-        At 0 the file is made, or emptied; with `exclusive` it must not exist. Further on it must exist, and keeps what
-        is before. `on_progress` is told the offset up to which the server has confirmed everything. At the end the
-        server is asked to put the file on its disk, if it offers that.
+        At 0 the file is made, or emptied; with `exclusive` it must not exist, with `keep` it is written over and cut to
+        its size at the end. Further on it must exist, and keeps what is before. `on_progress` is told the offset up to
+        which the server has confirmed everything. At the end the server is asked to put the file on its disk, if it
+        offers that; `at_end` is told the size then, and waited for, before the file is closed.
         """
-        flags = asyncssh.FXF_WRITE if start else _CREATE | asyncssh.FXF_TRUNC
+        flags = asyncssh.FXF_WRITE if start else _CREATE
+        if not start and not keep:
+            flags |= asyncssh.FXF_TRUNC
         if exclusive and not start:
             flags = _CREATE | asyncssh.FXF_EXCL
         raw = encoded("write", path)
@@ -207,9 +212,11 @@ class SftpSession:
 
             block, depth = self._pace(self._sftp.limits.max_write_len)
             end = await WriteBehind(send, start, block=block, depth=depth, on_progress=on_progress).run(chunks)
-            if start and ((await self._ask("write", path, file.stat())).size or 0) > end:
+            if (start or keep) and ((await self._ask("write", path, file.stat())).size or 0) > end:
                 await self._ask("write", path, file.truncate(end))
             await self._sync("write", path, file)
+            if at_end is not None:
+                await at_end(end)
         return end
 
     async def set_attributes(self, path: str, *, permissions: int | None = None, modified: float | None = None) -> None:
@@ -268,6 +275,12 @@ class SftpSession:
         except SftpError as error:
             if error.code != "unsupported":
                 raise
+
+    async def _is_in_the_way(self, error: SftpError, target: str) -> bool:
+        """Some servers do not permit what others call a failure."""
+        if error.code == "permission_denied":
+            return await self._exists(target)
+        return error.code == "already_exists"
 
     async def _exists(self, path: str) -> bool:
         try:

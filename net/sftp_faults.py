@@ -37,6 +37,8 @@ _WORDS: tuple[tuple[str, SftpCode], ...] = (
     ("no such file", "not_found"),
 )
 """What servers put into the text of a general failure: version 3 of the protocol has no codes for it."""
+_OF_OPENSSH = "bad message"
+"""Its answer to EINVAL, such as for a folder that is to be moved into itself: nobody broke the protocol."""
 _PLAIN: dict[SftpCode, str] = {
     "not_found": "there is no such file or folder",
     "permission_denied": "the server does not permit it",
@@ -84,6 +86,8 @@ def _code(error: Exception) -> SftpCode:
     if not isinstance(error, asyncssh.SFTPError):
         return "connection_lost"
     code = _CODES.get(error.code, "failure")
+    if error.code == asyncssh.FX_BAD_MESSAGE and error.reason.lower() == _OF_OPENSSH:
+        return "failure"
     if code != "failure":
         return code
     text = error.reason.lower()

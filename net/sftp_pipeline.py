@@ -49,14 +49,18 @@ async def read_ahead(
 
 
 class WriteBehind:
-    """Writes in flight by offset. `acknowledged` is how far the file is surely there without a gap."""
+    """Writes in flight by offset. `acknowledged` is how far the file is surely there without a gap.
+
+    What is sent is never further ahead of that than `depth` blocks, also when a server answers in another order: behind
+    a gap there is no more than that.
+    """
 
     def __init__(self, send: Send, start: int, *, block: int, depth: int, on_progress: Progress | None) -> None:
         self.acknowledged = start
         self._send = send
         self._block = block
         self._next = start
-        self._free = asyncio.Semaphore(depth)
+        self._depth = depth
         self._on_progress = on_progress
         self._flying: deque[tuple[int, asyncio.Task[None]]] = deque()
         self._failure: BaseException | None = None
@@ -71,10 +75,7 @@ class WriteBehind:
         """
         try:
             await self._write_all(chunks)
-            while self._flying:
-                self._landed.clear()
-                await self._landed.wait()
-                self._raise_failure()
+            await self._until_fewer_than(1)
         finally:
             self._on_progress = None
             _abandon(task for _, task in self._flying)
@@ -102,15 +103,21 @@ class WriteBehind:
             self._interrupt = None
 
     async def _launch(self, data: bytes) -> None:
-        await self._free.acquire()
-        self._raise_failure()
+        await self._until_fewer_than(self._depth)
         task = _task(self._send(self._next, data))
         self._next += len(data)
         self._flying.append((self._next, task))
         task.add_done_callback(self._done)
 
+    async def _until_fewer_than(self, count: int) -> None:
+        """Of those since the oldest that is not answered."""
+        self._raise_failure()
+        while len(self._flying) >= count:
+            self._landed.clear()
+            await self._landed.wait()
+            self._raise_failure()
+
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._free.release()
         self._landed.set()
         if task.cancelled():
             return

@@ -50,7 +50,10 @@ def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:
         schedule_to_close_timeout=None if call.delivery is Delivery.UNSAFE else give_up_after,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=ONCE if call.delivery is Delivery.UNSAFE else REPEATED,
-        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+        # A transfer that is cancelled takes away what it has left on the server, before its run has ended.
+        cancellation_type=ActivityCancellationType.TRY_CANCEL
+        if isinstance(call, Call)
+        else ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=call.summary,
         priority=Priority(fairness_key=call.credential.fairness_key[:64]),
     )

@@ -29,6 +29,8 @@ POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "after-rename": (SftpSession, "rename", True, 1),
     "after-checksum": (SftpSession, "rename", False, 2),
     "before-marker": (SftpSession, "write", False, 2),
+    "before-it-replaces": (SftpSession, "rename", False, 1),
+    "after-it-replaced": (SftpSession, "rename", True, 1),
     "after-commit": (activities.sftp_download, "_fetch", True, 1),
     "before-delete": (SftpSession, "remove", False, 1),
     "after-delete": (SftpSession, "remove", True, 1),

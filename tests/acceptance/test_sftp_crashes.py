@@ -26,6 +26,8 @@ UPLOADS = POINTS.keys() - DOWNLOADS - MOVES - COPIES - DELETIONS - {MANY}
 MORE: dict[str, dict[str, Any]] = {
     "after-checksum": {"checksum_file": True},
     "before-marker": {"marker_file": "{name}.done"},
+    "before-it-replaces": {"overwrite": "replace"},
+    "after-it-replaced": {"overwrite": "replace"},
 }
 NAMES = {
     "after-checksum": ["file.bin", "file.bin.sha256"],
@@ -75,6 +77,9 @@ async def finished(
 async def start(world: SftpWorld, point: str, content: bytes) -> str:
     """Start the run of a point, in a folder that is named after it."""
     if point in UPLOADS:
+        if MORE.get(point, {}).get("overwrite") == "replace":
+            (world.folder / point).mkdir()
+            (world.folder / point / "file.bin").write_bytes(b"old")
         operation = upload_of(await world.keep(content), f"{point}/", **MORE.get(point, {}))
         return (await world.start("upload", **operation)).id
     if point == MANY:

@@ -1,6 +1,15 @@
 """Files that go up, down and elsewhere through real runs: real Temporal, a real worker, a real OpenSSH server."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
 from definitions.run import Decision
+from net.sftp import SftpSession
+from runtime.runs import RunCancelled
 from tests.fixtures.sftp_runs import SftpWorld, aged, sha256, upload_of
 from tests.fixtures.waiting import until
 
@@ -48,3 +57,28 @@ async def test_files_come_back_as_assets_and_leave_the_server(sftp_world: SftpWo
 
 async def waits(world: SftpWorld, run_id: str) -> bool:
     return (await world.tieline.runs.show(run_id))[0].state == "waiting_for_decision"
+
+
+async def test_a_cancelled_upload_has_taken_away_what_it_sent_before_its_run_ends(
+    sftp_world: SftpWorld, some_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, begun = SftpSession.write, asyncio.Event()
+
+    async def never_ends(session: SftpSession, path: str, chunks: AsyncIterator[bytes], **options: Any) -> int:
+        async def first_and_no_more() -> AsyncIterator[bytes]:
+            yield await anext(chunks)
+            begun.set()
+            await asyncio.Event().wait()
+
+        return await write(session, path, first_and_no_more(), **options)
+
+    monkeypatch.setattr(SftpSession, "write", never_ends)
+    run_id = (await sftp_world.start("upload", **upload_of(await sftp_world.keep(some_bytes)))).id
+    async with asyncio.timeout(30):
+        await begun.wait()
+    await until(lambda: any(name.endswith(".part") for name in sftp_world.names()))
+
+    await sftp_world.tieline.runs.cancel(run_id)
+    with pytest.raises(RunCancelled):
+        await sftp_world.tieline.runs.result(run_id, timeout=timedelta(seconds=30))
+    assert sftp_world.names() == []

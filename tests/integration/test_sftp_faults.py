@@ -7,6 +7,7 @@ import asyncssh
 import pytest
 
 from activities.parking import CallFailed
+from activities.sftp_judge import PATIENCE
 from definitions.run import Failure, Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -102,7 +103,7 @@ async def test_a_rename_whose_answer_was_lost_is_not_done_twice(troubled: Attemp
     assert troubled.names() == ["file.bin"]
 
 
-async def test_a_server_that_replaces_nothing_has_the_old_file_removed_first_and_the_result_says_so(
+async def test_a_server_that_replaces_nothing_has_the_old_file_set_aside_first_and_the_result_says_so(
     troubled: Attempts, faulty: FaultySftp
 ) -> None:
     faulty.without.add(b"posix-rename@openssh.com")
@@ -112,7 +113,7 @@ async def test_a_server_that_replaces_nothing_has_the_old_file_removed_first_and
 
     assert troubled.path("file.bin").read_bytes() == b"new"
     assert troubled.names() == ["file.bin"]
-    assert "removed just before" in result.notes[0]
+    assert "set aside just before" in result.notes[0]
 
 
 async def test_a_line_lost_between_removing_and_renaming_ends_with_the_new_file(
@@ -240,6 +241,50 @@ async def test_a_server_that_takes_files_away_when_they_are_closed_gets_each_onc
 
     assert troubled.names() == ["taken/file.bin"]
     assert result.sha256 == sha256(b"content")
+
+
+async def test_one_that_was_taken_when_it_was_closed_is_not_sent_again(troubled: Attempts, faulty: FaultySftp) -> None:
+    troubled.path("taken").mkdir()
+    faulty.moves_arrivals_to = "files/taken"
+    troubled.modes = {"rename": False, "moves_on_arrival": True}
+    operation = upload_of(await troubled.keep(b"content"))
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", cut=Cut("write", after=True), **operation)
+
+    result = await troubled.do("upload", attempt=2, **operation)
+
+    assert faulty.calls["open"] == 1
+    assert (result.sha256, result.bytes) == (sha256(b"content"), 7)
+
+
+async def test_one_of_which_a_part_was_taken_is_for_a_person_to_decide(
+    troubled: Attempts, faulty: FaultySftp, content: bytes
+) -> None:
+    troubled.modes = {"rename": False, "moves_on_arrival": True}
+    operation = upload_of(await troubled.keep(content))
+    faulty.drop_after = 3_000_000
+    await troubled.fails("upload", **operation)
+    troubled.path("file.bin").unlink()
+
+    failure = await troubled.fails("upload", attempt=2, **operation)
+
+    assert told(failure) == (Verdict.UNKNOWN, "outcome_unknown")
+    assert troubled.names() == []
+
+
+async def test_a_server_that_changes_what_it_is_sent_is_believed_after_some_attempts(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    """However often the line was lost before."""
+    faulty.told_size = 10
+    operation = upload_of(await troubled.keep(b"content"))
+
+    failures = [await troubled.fails("upload", attempt=20 + each, **operation) for each in range(PATIENCE)]
+
+    assert [failure.category for failure in failures] == ["content_differs"] * PATIENCE
+    assert [failure.verdict for failure in failures] == [Verdict.AGAIN] * (PATIENCE - 1) + [Verdict.FINAL]
+    assert "line ends" in failures[-1].suggested_action
+    assert troubled.names() == []
 
 
 async def test_a_changed_host_key_is_for_a_person_to_decide_with_both_fingerprints(

@@ -321,3 +321,12 @@ async def test_the_longest_path_in_any_script_is_a_place_to_go_on_from(attempts:
     second = await listed(attempts, **operation, cursor=first.next_cursor)
 
     assert [path[-1] for path in second] == ["2"]
+
+
+async def test_a_folder_is_not_moved_into_itself(attempts: Attempts) -> None:
+    put(attempts, "in/a.csv")
+    with pytest.raises(CallFailed, match=r"in cannot be moved into itself|invalid_request") as refused:
+        await attempts.do("move", path="in", to="in/sub/")
+    assert refused.value.failure.category == "invalid_request"
+    assert attempts.path("in/a.csv").exists()
+    assert not attempts.path("in/sub").exists()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from activities.http_streams import HttpSourceStreams
+from activities.sftp_places import temporary_name
 from auth.credential import Credential
 from auth.errors import NeedsReconnect
 from definitions.integration import Integration
@@ -100,6 +101,65 @@ async def test_after_a_lost_line_only_the_rest_is_asked_for(
     assert second.header("Range") == f"bytes={result.resumed_from - 256 * 1024}-"
     assert sending.path("in/march.csv").read_bytes() == content
     assert (result.sha256, result.files[0].verified) == (sha256(content), "read_back")
+
+
+async def test_a_gap_in_what_earlier_attempts_sent_is_found_although_nobody_knows_the_hash_of_the_source(
+    sending: Attempts, http_server: FaultServer, faulty: FaultySftp, content: bytes
+) -> None:
+    """A server may lose what it has acknowledged."""
+    serve(http_server, content, '"v1"')
+    faulty.drop_after = 3_000_000
+    await sending.fails("upload", **upload())
+    faulty.drop_after = faulty.moved + 2_000_000
+    await sending.fails("upload", attempt=2, **upload())
+    (unfinished,) = sending.names()
+    with sending.path(unfinished).open("r+b") as file:
+        file.seek(1000)
+        file.write(bytes(1000))
+
+    failure = await sending.fails("upload", attempt=3, **upload(checksum_file=True))
+    await sending.do("upload", attempt=4, **upload(checksum_file=True))
+
+    assert len(http_server.to(str(SOURCE["path"]))) == 4
+    assert (failure.verdict, failure.category) == (Verdict.AGAIN, "content_differs")
+    assert sending.path("in/march.csv").read_bytes() == content
+    assert sending.path("in/march.csv.sha256").read_text() == f"{sha256(content)}  march.csv\n"
+    assert sending.names() == ["in/march.csv", "in/march.csv.sha256"]
+
+
+async def test_a_transfer_that_is_interrupted_twice_goes_on_twice(
+    sending: Attempts, http_server: FaultServer, faulty: FaultySftp, content: bytes
+) -> None:
+    serve(http_server, content, '"v1"')
+    faulty.drop_after = faulty.moved + 3_000_000
+    await sending.fails("upload", **upload())
+    faulty.drop_after = faulty.moved + 2_000_000
+    await sending.fails("upload", attempt=2, **upload())
+    pieces = sending.progress.files[0].pieces
+
+    result = await sending.do("upload", attempt=3, **upload())
+
+    assert len(pieces) == 2
+    assert result.resumed_from == pieces[-1].end
+    assert (result.sha256, result.files[0].verified) == (sha256(content), "read_back")
+    assert sending.path("in/march.csv").read_bytes() == content
+
+
+async def test_what_nobody_knows_the_hash_of_is_not_gone_on_with_by_its_size(
+    sending: Attempts, http_server: FaultServer, content: bytes
+) -> None:
+    serve(http_server, content, '"v1"')
+    sending.path("in").mkdir()
+    gap = bytearray(content[:5_500_000])
+    gap[1000:2000] = bytes(1000)
+    (sending.path("in") / temporary_name("march.csv", f"{sending.run}/0")).write_bytes(gap)
+    sending.told = {"files": {"0": {"phase": "writing", "offset": 500, "size": len(content), "validator": '"v1"'}}}
+
+    result = await sending.do("upload", attempt=2, **upload(checksum_file=True))
+
+    assert (result.resumed_from, result.sha256) == (0, sha256(content))
+    assert sending.path("in/march.csv").read_bytes() == content
+    assert sending.names() == ["in/march.csv", "in/march.csv.sha256"]
 
 
 async def test_a_source_that_has_changed_is_sent_anew(

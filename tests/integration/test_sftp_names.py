@@ -127,3 +127,24 @@ async def test_what_the_server_refused_to_do_is_done_later_also_when_the_file_ha
 
     assert refused.verdict is Verdict.AGAIN
     assert "a" not in troubled.names()
+
+
+@pytest.mark.parametrize("type_", ["move", "copy"])
+@pytest.mark.parametrize(
+    ("method", "number", "after"),
+    [("rename", 2, True), ("rename", 3, False), ("rename", 3, True), ("remove", 1, False)],
+    ids=["old file set aside", "before the new name", "after the new name", "before the old file goes"],
+)
+async def test_a_replacement_that_was_cut_off_leaves_the_new_file_alone_where_no_rename_replaces(
+    troubled: Attempts, faulty: FaultySftp, type_: str, method: str, number: int, after: bool
+) -> None:
+    faulty.without = {POSIX_RENAME}
+    troubled.path("a").write_bytes(b"new")
+    troubled.path("b").write_bytes(b"the old one")
+    operation: dict[str, Any] = {"path": "a", "to": "b", "overwrite": "replace"}
+    await cut_off(troubled, type_, Cut(method, number=number, after=after), **operation)
+
+    await troubled.do(type_, attempt=2, **operation)
+
+    assert troubled.names() == (["b"] if type_ == "move" else ["a", "b"])
+    assert troubled.path("b").read_bytes() == b"new"

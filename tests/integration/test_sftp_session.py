@@ -293,3 +293,13 @@ async def _perform(session: SftpSession, verb: str, paths: list[str]) -> None:
             await anext(session.list(paths[0]))
         case _:
             await getattr(session, verb)(paths[0])
+
+
+async def test_what_openssh_calls_a_bad_message_breaks_no_protocol(connections: SshConnections, sshd: Sshd) -> None:
+    """It says so of whatever its system finds invalid, such as a folder that is to be moved into itself."""
+    (sshd.home / "itself" / "sub").mkdir(parents=True)
+    async with connections.session(sshd.server()) as session:
+        with pytest.raises(SftpError) as refused:
+            await session.rename(f"{sshd.root}/itself", f"{sshd.root}/itself/sub/itself", replace=True)
+    assert refused.value.code == "failure"
+    assert "Bad message" in str(refused.value)

@@ -30,8 +30,19 @@ async def cut_off(attempts: Attempts, cut: Cut, **operation: Any) -> None:
     assert (raised.value.failure.verdict, raised.value.failure.category) == (Verdict.AGAIN, "connection_lost")
 
 
+EARLIER = "0123abcd"
+
+
 def part(attempts: Attempts, name: str, index: int = 0) -> Path:
-    return attempts.path(temporary_name(name, f"{attempts.run}/{index}"))
+    """What an attempt before the first one of the test has left."""
+    return attempts.path(temporary_name(name, f"{attempts.run}/{index}", EARLIER))
+
+
+def begun(offset: int | None = None, size: int = BIG) -> dict[str, Any]:
+    """What that attempt told: that it writes, and how far it was."""
+    if offset is None:
+        return {"begun": [EARLIER]}
+    return {"begun": [EARLIER], "files": {"0": {"phase": "writing", "part": EARLIER, "offset": offset, "size": size}}}
 
 
 async def test_the_final_name_is_given_to_a_whole_file_and_nothing_else_stays(
@@ -78,7 +89,7 @@ async def test_a_file_that_somebody_else_put_there_meanwhile_is_not_taken_for_ou
 ) -> None:
     operation = upload_of(await attempts.keep(content))
     await cut_off(attempts, Cut("rename"), **operation)
-    part(attempts, "file.bin").unlink()
+    attempts.path(attempts.names()[0]).unlink()
     attempts.path("file.bin").write_bytes(b"x" * len(content))
 
     failure = await attempts.fails("upload", attempt=2, **operation)
@@ -104,7 +115,7 @@ async def test_an_attempt_goes_on_where_the_one_before_was_acknowledged_and_read
 ) -> None:
     operation = upload_of(await attempts.keep(content))
     part(attempts, "file.bin").write_bytes(content[:5_000_000])
-    attempts.told = {"files": {"0": {"phase": "writing", "offset": 4_900_000, "size": len(content)}}}
+    attempts.told = begun(4_900_000)
 
     result = await attempts.do("upload", attempt=2, **operation)
 
@@ -116,6 +127,7 @@ async def test_an_attempt_goes_on_where_the_one_before_was_acknowledged_and_read
 async def test_without_heartbeats_it_goes_on_before_all_that_was_under_way(attempts: Attempts, content: bytes) -> None:
     operation = upload_of(await attempts.keep(content))
     part(attempts, "file.bin").write_bytes(content[:5_000_000])
+    attempts.told = begun()
 
     result = await attempts.do("upload", attempt=2, **operation)
 
@@ -129,6 +141,7 @@ async def test_a_gap_among_the_writes_under_way_is_filled(attempts: Attempts, co
     gap = bytearray(content[:5_000_000])
     gap[1_000_000:1_255_000] = bytes(255_000)
     part(attempts, "file.bin").write_bytes(gap)
+    attempts.told = begun()
 
     await attempts.do("upload", attempt=2, **operation)
 
@@ -142,6 +155,7 @@ async def test_a_gap_further_back_is_found_by_reading_back_and_the_file_is_sent_
     gap = bytearray(content[:5_000_000])
     gap[1000:2000] = bytes(1000)
     part(attempts, "file.bin").write_bytes(gap)
+    attempts.told = begun()
     failure = await attempts.fails("upload", attempt=2, **operation)
 
     result = await attempts.do("upload", attempt=3, **operation)
@@ -155,7 +169,7 @@ async def test_a_gap_further_back_is_found_by_reading_back_and_the_file_is_sent_
 async def test_what_differs_before_the_place_of_going_on_is_sent_anew(attempts: Attempts, content: bytes) -> None:
     operation = upload_of(await attempts.keep(content))
     part(attempts, "file.bin").write_bytes(b"x" * 5_000_000)
-    attempts.told = {"files": {"0": {"phase": "writing", "offset": 4_900_000, "size": len(content)}}}
+    attempts.told = begun(4_900_000)
 
     result = await attempts.do("upload", attempt=2, **operation)
 
@@ -167,6 +181,7 @@ async def test_a_link_under_the_temporary_name_is_not_written_through(attempts: 
     victim = attempts.folder.parent / f"{attempts.run}.txt"
     victim.write_bytes(b"precious")
     part(attempts, "file.bin").symlink_to(victim)
+    attempts.told = begun()
 
     await attempts.do("upload", **upload_of(await attempts.keep(content)))
 
@@ -233,7 +248,7 @@ async def test_a_checksum_is_published_before_its_file_and_a_marker_after(attemp
     operation = upload_of(await attempts.keep(b"content"), checksum_file=True, marker_file="{name}.done")
     await cut_off(attempts, Cut("rename", number=2), **operation)
     before = [name for name in attempts.names() if not name.startswith(".")]
-    await cut_off(attempts, Cut("rename", number=2, after=True), attempt=2, **operation)
+    await cut_off(attempts, Cut("rename", number=3, after=True), attempt=2, **operation)
     between = attempts.names()
 
     await attempts.do("upload", attempt=3, **operation)
@@ -272,10 +287,11 @@ async def test_without_rename_a_file_goes_on_under_its_final_name(attempts: Atte
     operation = upload_of(await attempts.keep(content))
     await cut_off(attempts, Cut("write"), **operation)
     attempts.path("file.bin").write_bytes(content[:5_000_000])
+    attempts.told = {"files": {"0": {"phase": "writing", "offset": 4_900_000, "size": BIG}}}
 
     result = await attempts.do("upload", attempt=2, **operation)
 
-    assert result.resumed_from == 5_000_000 - 16 * 255 * 1024
+    assert result.resumed_from == 4_900_000
     assert attempts.path("file.bin").read_bytes() == content
     assert "seen under its final name before it was whole" in result.notes[0]
 

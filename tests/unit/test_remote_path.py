@@ -57,3 +57,8 @@ def test_what_a_server_resolved_is_below_the_root_or_not(path: str, *, below: bo
 
 def test_everything_is_below_the_root_of_the_server() -> None:
     assert is_below("/etc", "/")
+
+
+def test_a_name_that_no_server_takes_is_refused_before_it_is_asked() -> None:
+    with pytest.raises(RemotePathError, match="more than 255 bytes"):
+        render_remote_path("inbox/" + "ü" * 128, {}, "/data")

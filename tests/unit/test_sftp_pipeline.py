@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from net.sftp_errors import SftpError
 from net.sftp_pipeline import WriteBehind, check_size, read_ahead
+from tests.fixtures.waiting import until
 
 CONTENT = bytes(range(256)) * 40
 
@@ -168,6 +169,27 @@ async def test_only_so_many_writes_are_in_flight() -> None:
     await WriteBehind(writes.send, 0, block=100, depth=16, on_progress=None).run(_chunks(CONTENT, 100))
 
     assert writes.most == 16
+
+
+async def test_nothing_is_sent_far_ahead_of_a_write_that_is_not_answered() -> None:
+    """Else a file could have a gap anywhere before its end."""
+    answered, furthest = asyncio.Event(), 0
+
+    async def send(offset: int, data: bytes) -> None:
+        nonlocal furthest
+        furthest = max(furthest, offset + len(data))
+        if offset == 200:
+            await answered.wait()
+
+    pipeline = WriteBehind(send, 0, block=100, depth=4, on_progress=None)
+    running = asyncio.create_task(pipeline.run(_chunks(CONTENT[:3000], 100)))
+    await until(lambda: furthest == 600)
+    done, _ = await asyncio.wait([running], timeout=0.02)
+    ahead = furthest
+    answered.set()
+
+    assert await running == 3000
+    assert (done, ahead) == (set(), 600)
 
 
 async def test_a_write_that_fails_ends_the_transfer_although_the_source_says_nothing_more() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.progress import (
+    MAX_BEGUN,
     Fetched,
     FileProgress,
     Moved,
@@ -40,6 +41,7 @@ def test_all_of_it_comes_back_from_json() -> None:
     progress = Progress()
     progress.end(0, None)
     progress.end(1, Transferred(path="a", bytes=1, skipped=True))
+    progress.begin("0123abcd")
     progress.files[2] = FileProgress(phase=Phase.WRITING, offset=7, size=9, validator='"etag"')
     progress.fetched["b"] = Fetched(path="b", asset=Asset(sha256="0" * 64, size=1), source=Seen(kind="file", size=1))
     progress.fetched["c"] = Fetched(
@@ -126,3 +128,20 @@ async def test_files_that_ask_at_once_are_recorded_together() -> None:
     await asyncio.gather(*(one(index) for index in range(50)))
 
     assert len(sent) <= 2
+
+
+def test_files_of_attempts_that_were_not_told_apart_yet_are_found_under_their_common_name() -> None:
+    progress = read_progress([{"files": {"0": {"phase": "writing", "offset": 7}}}])
+
+    progress.begin("0123abcd")
+
+    assert progress.begun == ("", "0123abcd")
+
+
+def test_only_so_many_attempts_are_remembered_and_the_newest_are() -> None:
+    progress = Progress()
+
+    for index in range(MAX_BEGUN + 3):
+        progress.begin(f"{index}")
+
+    assert progress.begun == tuple(f"{index}" for index in range(3, MAX_BEGUN + 3))

@@ -2,12 +2,13 @@
 
 import pytest
 
-from activities.progress import FileProgress, Phase
+from activities.progress import FileProgress, Phase, Piece
 from activities.sftp_resume import UNDER_WAY, Step, next_step, resume_offset
 from definitions.sftp import Overwrite
 
 MIB = 1024 * 1024
 WRITING = FileProgress(phase=Phase.WRITING, offset=10 * MIB, size=100 * MIB)
+TOLD = WRITING.model_copy(update={"pieces": (Piece(end=10 * MIB, sha256="0" * 64),)})
 PUBLISHING = FileProgress(phase=Phase.PUBLISHING, offset=100, size=100)
 
 
@@ -30,7 +31,25 @@ PUBLISHING = FileProgress(phase=Phase.PUBLISHING, offset=100, size=100)
 def test_it_goes_on_where_nothing_before_can_be_missing(
     there: int | None, before: FileProgress | None, read_back: bool, expected: int
 ) -> None:
-    assert resume_offset(there, before, size=100 * MIB, read_back=read_back) == expected
+    assert resume_offset(there, before, size=100 * MIB, read_back=read_back, hash_known=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "before", "read_back", "expected"),
+    [
+        (50 * MIB, None, True, 0),
+        (50 * MIB, WRITING, True, 0),
+        (50 * MIB, TOLD, True, 10 * MIB),
+        (10 * MIB, TOLD, True, 10 * MIB),
+        (9 * MIB, TOLD, True, 0),
+        (50 * MIB, TOLD.model_copy(update={"offset": 11 * MIB}), True, 0),
+        (50 * MIB, WRITING, False, 10 * MIB),
+    ],
+)
+def test_a_source_without_a_hash_goes_on_only_where_it_is_known_what_was_sent_before(
+    there: int, before: FileProgress | None, read_back: bool, expected: int
+) -> None:
+    assert resume_offset(there, before, size=100 * MIB, read_back=read_back, hash_known=False) == expected
 
 
 def step(
@@ -75,6 +94,17 @@ def test_a_file_that_nobody_here_has_published_is_treated_as_the_operation_says(
 def test_a_file_of_another_size_is_never_the_same() -> None:
     assert step(PUBLISHING, final=99, overwrite=Overwrite.FAIL) is Step.REFUSE
     assert step(None, final=99, overwrite=Overwrite.SKIP_IF_SAME) is Step.WRITE
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.REPLACE, Overwrite.SKIP_IF_SAME])
+def test_something_else_where_ours_may_have_been_is_a_question_whatever_may_be_replaced(overwrite: Overwrite) -> None:
+    assert step(PUBLISHING, final=99, overwrite=overwrite) is Step.ASK
+    assert step(PUBLISHING, final=99, part=True, overwrite=overwrite) is not Step.ASK
+
+
+@pytest.mark.parametrize("overwrite", list(Overwrite))
+def test_two_files_of_its_size_are_compared(overwrite: Overwrite) -> None:
+    assert step(PUBLISHING, part=True, final=100, overwrite=overwrite) is Step.COMPARE_BOTH
 
 
 def test_two_names_that_are_gone_are_a_question_unless_the_server_takes_files_away() -> None:

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from activities.progress import FileProgress, Phase
 from activities.sftp_download import seen_of
-from activities.sftp_judge import Refused
+from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_places import Place
 from activities.sftp_publish import content_hash, part_of, publish, remove_quietly, set_aside
 from activities.sftp_resume import Step, next_step
@@ -43,12 +43,13 @@ async def copy(task: Task, operation: SftpCopy) -> Outcome:
 async def _step(task: Task, operation: SftpCopy, found: RemoteFile, part: Place, target: Place) -> Step:
     final = await task.session.lstat(target.path)
     if final is not None and final.kind == "folder":
-        raise Refused("already_exists", f"{target.shown} is a folder: end it with a slash to copy into it")
+        raise folder_in_the_way(target.shown)
     before = task.progress.files.get(0)
     replace = operation.overwrite is Overwrite.REPLACE
     if part == target and replace and before is None and final is not None and seen_of(final) == seen_of(found):
         # It may be the source, as where capitals are not told apart: writing it would empty that.
-        raise Refused("already_exists", f"{target.shown} is there, and may be the source itself")
+        told = f"{target.shown} is there, and may be the source itself"
+        raise Refused("already_exists", told, "choose another name")
     step = next_step(
         before,
         part=part != target and await task.session.lstat(part.path) is not None,

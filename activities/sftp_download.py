@@ -144,7 +144,7 @@ async def _fetch_and_settle(task: Task, operation: SftpDownload, file: Wanted) -
 
 
 async def _fetch(task: Task, operation: SftpDownload, file: Wanted) -> tuple[Asset, int]:
-    async with task.assets.draft(_draft_key(task, file)) as draft:
+    async with task.assets.draft(_draft_key(task, file), task.holder) as draft:
         start = await _go_on_at(task, draft, file)
         await draft.check_room((file.seen.size or 0) - start)
         async with aclosing(task.session.read(file.path, start)) as chunks:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from activities.progress import Seen
 from activities.sftp_download import seen_of
 from activities.sftp_entries import MAX_DEPTH, Entries
-from activities.sftp_judge import Refused
+from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_list import entry_of
 from activities.sftp_places import Place
 from activities.sftp_publish import publish, remove_quietly, set_aside
@@ -78,6 +78,8 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
 async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFile, target: Place) -> None:
     there = await task.session.lstat(target.path)
     if operation.overwrite == "fail" and there is not None:
+        if there.kind == "folder":
+            raise folder_in_the_way(target.shown)
         raise Refused("already_exists", f"{target.shown} is there already")
     if operation.make_folders:
         await task.places.make_folder_of(target)
@@ -100,7 +102,7 @@ async def _move_over_its_like(task: Task, source: Place, target: Place) -> None:
         if error.code not in ("unsupported", "already_exists"):
             raise
         told = f"{target.shown} is there, and may be {source.shown} itself: the server replaces no files in one step"
-        raise Refused("already_exists", told) from None
+        raise Refused("already_exists", told, "choose another name") from None
 
 
 async def _moved_before(task: Task, source: Place, target: Place) -> None:

@@ -22,11 +22,20 @@ times is no sign of a server that changes what it is sent."""
 
 
 class Refused(Exception):
-    """An operation that cannot be done as things stand; `category` is one of the table. The text may be shown."""
+    """An operation that cannot be done as things stand; `category` is one of the table. The text may be shown.
 
-    def __init__(self, category: str, message: str) -> None:
+    `action`: the next step, where more is known than the table tells.
+    """
+
+    def __init__(self, category: str, message: str, action: str | None = None) -> None:
         super().__init__(message)
         self.category = category
+        self.action = action
+
+
+def folder_in_the_way(place: str) -> Refused:
+    """Where a file was to be written."""
+    return Refused("already_exists", f"{place} is a folder", f"end it with a slash to write into it: {place}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,12 @@ _TABLE: dict[str, Judged] = {
         Verdict.UNKNOWN, Actor.OPERATOR, "look on the server which of the two names there is, then decide"
     ),
 }
+_EXISTS = {
+    "sftp.mkdir": "choose another name",
+    "sftp.move": "choose another name, or say overwrite: replace",
+    "sftp.download": "take that away, or move the sources elsewhere (move_to)",
+}
+"""The next step after `already_exists`, where operations have no such choice."""
 _HOPELESS: dict[str, Judged] = {
     "content_differs": Judged(
         Verdict.FINAL,
@@ -151,15 +166,19 @@ def sftp_failure(
     attempt: int = 1,
     setbacks: int = 0,
     host_key: HostKeyChange | None = None,
+    action: str | None = None,
 ) -> Failure:
-    """The failure of an operation, scrubbed of every live secret."""
+    """The failure of an operation, scrubbed of every live secret. `action`: instead of the table's."""
     judged = judge(category, attempt, setbacks)
+    if action is None:
+        told = _EXISTS.get(call.operation.type, judged.action) if category == "already_exists" else judged.action
+        action = _filled(told, call, account)
     return Failure(
         verdict=judged.verdict,
         category=_TOLD_AS.get(category, category),
         message=LIVE_SECRETS.scrub(f"{call.summary}: {message}"),
         actor=judged.actor,
-        suggested_action=_filled(judged.action, call, account),
+        suggested_action=LIVE_SECRETS.scrub(action),
         account=account,
         host_key=host_key,
     )
@@ -175,7 +194,10 @@ def failure_of_error(
 ) -> Failure:
     """The failure that an error stands for."""
     if isinstance(error, Refused):
-        return sftp_failure(call, error.category, str(error), account=account, attempt=attempt, setbacks=setbacks)
+        told, action = str(error), error.action
+        return sftp_failure(
+            call, error.category, told, account=account, attempt=attempt, setbacks=setbacks, action=action
+        )
     return sftp_failure(call, error.code, str(error), account=account, attempt=attempt, host_key=error.keys)
 
 

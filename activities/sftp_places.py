@@ -83,6 +83,8 @@ class Places:
         shown = self._rendered(template, name)
         async with self._lock:
             root = await self.root()
+            if template.startswith("/"):
+                self._check_not_whole(f"/{shown}", root.path)
             if shown == ".":
                 return root
             folder = await self._folder(root.path, posixpath.dirname(shown))
@@ -130,6 +132,17 @@ class Places:
         resolved = await self._session.realpath(there)
         self._check(resolved, root, shown)
         return posixpath.normpath(posixpath.join(resolved, missing))
+
+    def _check_not_whole(self, path: str, resolved: str) -> None:
+        """A path as the server's other users know it would be made once more below the root, folder by folder."""
+        for root in (self._root.rstrip("/"), resolved.rstrip("/")):
+            if root.startswith("/") and is_below(path, root):
+                below = path[len(root) :].lstrip("/") or "."
+                raise Refused(
+                    "bad_path",
+                    f"{path!r} begins with the account's root folder, {root}, below which all paths are anyway",
+                    f"write {below}; or {path.lstrip('/')}, if there are such folders below the root",
+                )
 
     def _check(self, resolved: str, root: str, shown: str) -> None:
         if not is_below(resolved, root):

@@ -11,7 +11,7 @@ from activities.sftp_beside import (
     publish_marker,
     withdraw_checksum,
 )
-from activities.sftp_judge import Refused
+from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
 from activities.sftp_publish import publish, remove_quietly, set_aside
@@ -178,7 +178,7 @@ class FileUpload:
             whole = before.phase is Phase.PUBLISHING or (before.size is not None and before.offset == before.size)
             return Step.DONE if whole else Step.ASK
         if final is not None and final.kind == "folder":
-            raise Refused("already_exists", f"{self._plan.target.shown} is a folder")
+            raise folder_in_the_way(self._plan.target.shown)
         return next_step(
             before,
             # What another attempt left says nothing of the one that was about to be published.

@@ -1,5 +1,6 @@
 """Connected accounts: created and changed with everything checked first, and never showing a secret."""
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -12,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from auth.errors import AuthError
 from auth.host_key_lines import checked_lines, policy_of
 from auth.secret import MULTI_LINE_FIELDS, SHORT, SecretError, check_secret
-from auth.vault import Vault
+from auth.vault import UnreadableRecord, Vault
 from definitions.auth import SftpAuth
 from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
+from net.sftp_errors import SftpError
 from storage.accounts import (
     DISCONNECTED,
     Account,
@@ -36,6 +38,9 @@ from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_rec
 from storage.waiters import wake_for_account
 
 logger = logging.getLogger(__name__)
+
+_OF_KEY = frozenset({"private_key", "passphrase", "certificate"})
+"""The secrets of an SFTP account that are of use only together."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -70,6 +75,7 @@ class Accounts:
         if not _NAME.fullmatch(name):
             raise AccountError(f"account name {name!r}: letters, digits and _ . - only, at most 64")
         account_id = uuid.uuid4().hex
+        await self._check_login_key(integration, account_id, secrets)
         async with self._database.write() as connection:
             model = await self._integration(connection, integration)
             values = checked_parameters(model, parameters)
@@ -117,6 +123,8 @@ class Accounts:
         Raises:
             SecretError: one is unknown or unfit. NotFound: there is no such account.
         """
+        account = await self.get(name)
+        await self._check_login_key(account.integration, account.id, secrets)
         async with self._database.write() as connection:
             account = await account_named(connection, name)
             model = await self._integration(connection, account.integration)
@@ -187,6 +195,28 @@ class Accounts:
         assert isinstance(found, Integration), "the kind was asked for"
         return found
 
+    async def _check_login_key(self, integration: str, account_id: str, secrets: Mapping[str, str]) -> None:
+        """What no server could take is told now, not at the first login. Before any transaction that writes: to open
+        an encrypted key takes time.
+
+        Raises SecretError, NotFound.
+        """
+        if not secrets.keys() & _OF_KEY:
+            return
+        async with self._database.read() as connection:
+            model = await self._integration(connection, integration)
+            if not isinstance(model.auth, SftpAuth):
+                return
+            stored: dict[str, str] = {}
+            for table, record_id in ((INTEGRATION_SECRETS, integration), (ACCOUNT_SECRETS, account_id)):
+                for record in await read_records(connection, table, record_id):
+                    if record.field in _OF_KEY - secrets.keys():
+                        with contextlib.suppress(UnreadableRecord):  # it is to be replaced, too
+                            stored[record.field] = self._vault.open(record).decode()
+        together = {**stored, **secrets}
+        if "private_key" in together:
+            await asyncio.to_thread(_check_opens, together)
+
     async def _save(
         self, connection: AsyncConnection, table: str, record_id: str, version: int, secrets: Mapping[str, str]
     ) -> None:
@@ -245,6 +275,18 @@ def _check_secrets(integration: Integration, secrets: Mapping[str, str]) -> None
                 field,
                 SHORT,
             )
+
+
+def _check_opens(secrets: Mapping[str, str]) -> None:
+    from net.ssh_keys import read_login_key  # asyncssh is slow to import, and most accounts are of no SFTP server
+
+    passphrase = secrets.get("passphrase")
+    try:
+        read_login_key(secrets["private_key"], passphrase, secrets.get("certificate"))
+    except SftpError as error:
+        missing = not passphrase and "passphrase" in str(error)
+        option = ": --secret passphrase=env:VARIABLE" if missing else ""
+        raise SecretError(f"secret 'private_key': {error}{option}") from None
 
 
 def _check_complete(integration: Integration, given: set[str]) -> None:

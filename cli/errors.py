@@ -55,6 +55,7 @@ STATUS_OF = {
     "runtime.settings.SettingsError": Status.BAD_USE,
     "runtime.runs.RunNotFound": Status.BAD_USE,
     "runtime.runs.KeyConflict": Status.BAD_USE,
+    "runtime.runs.UnfitAsset": Status.BAD_USE,
     "runtime.runs.NotWaiting": Status.BAD_USE,
     "runtime.runs.HasEnded": Status.BAD_USE,
     "runtime.runs.NoWorker": Status.UNREACHABLE,

@@ -23,10 +23,10 @@ def check_waiting(*, no_wait: bool, wait: float | None) -> None:
 
 
 async def start(session: Session, operation: "AnyOperation", credential: "CredentialRef", key: str | None) -> "Started":
-    """Raises what `Runs.start` and `bound_integration` do."""
-    from runtime.binding import bound_integration
+    """Raises what `Runs.start` and `bound_for` do."""
+    from runtime.binding import bound_for
 
-    integration = await bound_integration(session.stores, credential)
+    integration = await bound_for(session.stores, operation, credential)
     return await session.runs.start(operation, credential, integration, key=key)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,7 @@ from auth.api_tokens import ApiTokenError
 from auth.errors import AuthError, CredentialError, NoSubject, Unbound, Unfit, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
 from definitions.problems import DefinitionErrors
+from definitions.run import Failure
 from gateway.operations import TAGS
 from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
@@ -29,6 +31,7 @@ from runtime.runs import (
     RunError,
     RunFailed,
     RunNotFound,
+    UnfitAsset,
 )
 from storage.errors import (
     AlreadyExists,
@@ -90,7 +93,26 @@ def problem_response(problem: Problem, request_id: str) -> JSONResponse:
 
 async def answer_with_problem(request: Request, error: Exception) -> JSONResponse:
     """The handler of every error."""
-    return problem_response(problem_of(error), request.scope["state"]["request_id"])
+    folder = request.app.state.door.stores.settings.data_dir
+    return problem_response(_without_places(problem_of(error), folder), request.scope["state"]["request_id"])
+
+
+def without_places(text: str, folder: Path) -> str:
+    """Where the data folder is on the server is the operators' business."""
+    return text.replace(str(folder), "TIELINE_DATA_DIR")
+
+
+def failure_told(failure: Failure, folder: Path) -> Failure:
+    """As callers see it."""
+    return failure.model_copy(update={"message": without_places(failure.message, folder)})
+
+
+def _without_places(problem: Problem, folder: Path) -> Problem:
+    problem.detail = without_places(problem.detail, folder)
+    if "failure" in problem.more:
+        failure = failure_told(Failure.model_validate(problem.more["failure"]), folder)
+        problem.more = {**problem.more, "failure": failure.model_dump(mode="json")}
+    return problem
 
 
 def problem_of(error: Exception) -> Problem:
@@ -126,6 +148,7 @@ _UNBOUND = (UnknownProfile, UnknownAdapter, Unbound, NoSubject, Unfit)
 
 _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
     (KeyConflict, 409, "key_conflict", "use a new key for a new operation"),
+    (UnfitAsset, 422, "invalid_request", None),
     (NotWaiting, 409, "not_waiting", "read the run: somebody may have decided, or it has ended"),
     (HasEnded, 409, "has_ended", None),
     (NoWorker, 503, "no_worker", "start a worker: tieline doctor"),

@@ -17,8 +17,8 @@ from gateway.access import GuardedRoute, admitted, needs, who_asks
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.operations import OperationThroughAdapter, plain
-from gateway.problems import Problem
-from runtime.binding import bound_integration
+from gateway.problems import Problem, failure_told, without_places
+from runtime.binding import bound_for
 from runtime.run_filter import STATES, RunFilter
 from runtime.runs import RunError, RunFailed, RunSummary, Started
 from storage.errors import NotFound
@@ -173,7 +173,8 @@ async def show(run_id: RunId, door: DoorOf) -> Run:
     try:
         return run.model_copy(update={"result": await _ended(door, run_id)})
     except RunFailed as error:
-        return run.model_copy(update={"failure": error.failure, "decision": error.decision})
+        failure = failure_told(error.failure, door.stores.settings.data_dir)
+        return run.model_copy(update={"failure": failure, "decision": error.decision})
     except RunError:  # cancelled or terminated: the state says it
         return run
 
@@ -182,7 +183,16 @@ async def show(run_id: RunId, door: DoorOf) -> Run:
 async def history(run_id: RunId, door: DoorOf) -> History:
     """What happened, step by step."""
     _, steps = await door.runs.show(run_id)
-    return History(id=run_id, steps=[StepOfRun(at=step.at, what=step.what, failure=step.failure) for step in steps])
+    folder = door.stores.settings.data_dir
+    told = [
+        StepOfRun(
+            at=step.at,
+            what=without_places(step.what, folder),
+            failure=None if step.failure is None else failure_told(step.failure, folder),
+        )
+        for step in steps
+    ]
+    return History(id=run_id, steps=told)
 
 
 @router.post("/{run_id}/decision", openapi_extra=needs(Scope.RUNS_DECIDE), name="Decide about a run", **SHORT)
@@ -210,12 +220,13 @@ async def cancel(run_id: RunId, door: DoorOf) -> Run:
 
 
 async def _started(door: Door, asked: StartRun, credential: CredentialRef) -> Started:
+    operation = plain(asked.operation)
     try:
-        integration = await bound_integration(door.stores, credential)
+        integration = await bound_for(door.stores, operation, credential)
     except NotFound as error:  # the profile: it stands in the request, not in the URL
         action = f"bind it: tieline profiles set {asked.profile} {credential.adapter} ACCOUNT"
         raise Problem(422, "unbound", str(error), action) from None
-    return await door.runs.start(plain(asked.operation), credential, integration, key=asked.key, trigger="api")
+    return await door.runs.start(operation, credential, integration, key=asked.key, trigger="api")
 
 
 async def _result(door: Door, request: Request, started: Started, seconds: float) -> RunResult | None:

@@ -51,6 +51,7 @@ from runtime.history import Step, steps_of
 from runtime.pollers import is_polled
 from runtime.run_filter import RunFilter
 from storage.assets import AssetStore
+from storage.errors import AssetMissing
 from workflows.attributes import ACCOUNT, ADAPTER, DEFINITION, PROFILE, STATE, TRIGGER
 from workflows.run import RunWorkflow
 
@@ -68,6 +69,12 @@ class RunNotFound(RunError):
 
 class KeyConflict(RunError):
     """The key was used before for a different operation."""
+
+
+class UnfitAsset(RunError):
+    """The operation names an asset that is not there, or is not what the operation says of it."""
+
+    action = "put the file, and name the asset as it was answered: sha256 and size"
 
 
 class NotWaiting(RunError):
@@ -147,12 +154,19 @@ class Runs:
         Raises:
             KeyConflict: the key belongs to a run of another operation.
             Unfit: the adapter's integration speaks another protocol.
+            UnfitAsset: an asset that the operation names is not there.
         """
         check_fits(operation, integration, credential.adapter)
         run_id = run_id_for(credential, key)
         call = _call(operation, credential, integration, idempotency_key(run_id))
         fingerprint = hashlib.sha256(operation.model_dump_json().encode()).hexdigest()
-        await self._hold(operation, run_id)
+        try:
+            await self._hold(operation, run_id)
+        except AssetMissing as error:
+            # What was started before stays found, though its assets may be gone by now.
+            if key is None or not await self._exists(self._client.get_workflow_handle_for(RunWorkflow.run, run_id)):
+                raise UnfitAsset(str(error)) from None
+            return await self._found(run_id, fingerprint, key)
         try:
             await self._client.start_workflow(
                 RunWorkflow.run,
@@ -274,7 +288,7 @@ class Runs:
     async def _hold(self, operation: AnyOperation, run_id: str) -> None:
         """Before the run begins: it may wait for a worker, or for its account, longer than files are kept."""
         if self._assets is not None and isinstance(operation, HttpOperation | SftpUpload) and operation.assets:
-            await self._assets.hold_all({asset.sha256 for asset in operation.assets}, run_id)
+            await self._assets.hold_all(operation.assets, run_id)
 
     async def _found(self, run_id: str, fingerprint: str, key: str | None) -> Started:
         description = await self._client.get_workflow_handle(run_id).describe()

@@ -5,10 +5,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ WAIT_SECONDS = 10.0
 KEYED_SECONDS, NAMELESS_SECONDS = 7 * 86400.0, 3600.0
 """How long a draft that nobody writes is left for a next attempt; one without a key has none."""
 _KEYED, _NAMELESS = "key-", "new-"
+_RUN = re.compile(r"run-[0-9a-f]{32}")
 
 
 class Draft:
@@ -146,9 +148,9 @@ class Staging:
         self._folder = folder
 
     @contextlib.asynccontextmanager
-    async def draft(self, key: str | None, keep: Keep) -> AsyncIterator[Draft]:
+    async def draft(self, key: str | None, keep: Keep, run: str | None = None) -> AsyncIterator[Draft]:
         """Raises AssetStoreUnavailable when another process keeps writing the draft of this key."""
-        path = self._folder / _name(key)
+        path = self._folder / _name(key, run)
         descriptor = await self._opened(path)
         try:
             draft = Draft(path, descriptor, keep)
@@ -173,10 +175,15 @@ class Staging:
                 await asyncio.sleep(0.1)
         return descriptor
 
-    async def abandoned(self, *, delete: bool) -> "list[Abandoned]":
-        """Drafts that nobody writes, and nobody will find in time."""
+    async def runs(self) -> set[str]:
+        """Those whose drafts there are."""
         with unavailable(f"{self._folder} cannot be read"):
-            return await in_thread(lambda: list(_abandoned(self._folder, delete=delete)))
+            return await in_thread(lambda: {run for path in _names(self._folder) if (run := _run_of(path))})
+
+    async def abandoned(self, over: Collection[str], *, delete: bool) -> "list[Abandoned]":
+        """Drafts that nobody writes, and nobody will find in time, or that are of one of these runs."""
+        with unavailable(f"{self._folder} cannot be read"):
+            return await in_thread(lambda: list(_abandoned(self._folder, over, delete=delete)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +192,24 @@ class Abandoned:
 
     name: str
     size: int
+    why: str
 
 
-def _name(key: str | None) -> str:
-    """Keys are hashed: they come from outside and never become part of a path."""
+def _name(key: str | None, run: str | None) -> str:
+    """Keys are hashed: they come from outside and never become part of a path. Of runs it is our own ids alone."""
     if key is None:
         return _NAMELESS + secrets.token_hex(16)
-    return _KEYED + hashlib.sha256(key.encode()).hexdigest()
+    of_run = f".{run}" if run is not None and _RUN.fullmatch(run) else ""
+    return _KEYED + hashlib.sha256(key.encode()).hexdigest() + of_run
+
+
+def _run_of(path: Path) -> str | None:
+    run = path.name.partition(".")[2]
+    return run if path.name.startswith(_KEYED) and _RUN.fullmatch(run) else None
+
+
+def _names(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 def _try_open(path: Path) -> int | None:
@@ -240,8 +258,8 @@ def _is_at(path: Path, descriptor: int) -> bool:
     return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
 
-def _abandoned(folder: Path, *, delete: bool) -> Iterator[Abandoned]:
-    for path in sorted(folder.iterdir()) if folder.exists() else ():
+def _abandoned(folder: Path, over: Collection[str], *, delete: bool) -> Iterator[Abandoned]:
+    for path in _names(folder):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # gone meanwhile, or no draft
@@ -249,10 +267,15 @@ def _abandoned(folder: Path, *, delete: bool) -> Iterator[Abandoned]:
         try:
             found = os.fstat(descriptor)
             limit = KEYED_SECONDS if path.name.startswith(_KEYED) else NAMELESS_SECONDS
-            if time.time() - found.st_mtime < limit or not _lock(descriptor) or not _is_at(path, descriptor):
+            ended = _run_of(path) in over
+            if (
+                (time.time() - found.st_mtime < limit and not ended)
+                or not _lock(descriptor)
+                or not _is_at(path, descriptor)
+            ):
                 continue
             if delete:
                 path.unlink()
-            yield Abandoned(path.name, found.st_size)
+            yield Abandoned(path.name, found.st_size, "its run has ended" if ended else "nobody goes on with it")
         finally:
             os.close(descriptor)

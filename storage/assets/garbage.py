@@ -92,8 +92,10 @@ class Collector:
         if delete:
             await self._free(over)
         garbage += [each async for each in self._orphans(delete=delete)]
-        drafts = await self._staging.abandoned(delete=delete)
-        garbage += [Garbage("draft", each.name, each.size, "", "nobody goes on with it") for each in drafts]
+        fates = await self._ask(await self._staging.runs())
+        ended = {run for run, fate in fates.items() if fate in (Fate.ENDED, Fate.UNKNOWN)}
+        drafts = await self._staging.abandoned(ended, delete=delete)
+        garbage += [Garbage("draft", each.name, each.size, "", each.why) for each in drafts]
         return Collected(garbage, sum(map(len, over.values())), len(waiting - {each.id for each in garbage}))
 
     async def _references(self) -> tuple[Mapping[str, Sequence[_Reference]], set[str]]:

@@ -72,12 +72,14 @@ async def confirm(connection: AsyncConnection, sha256: str) -> None:
         raise AssetMissing(f"asset {sha256[:12]}… was collected while it was put: put it again")
 
 
-async def hold(connection: AsyncConnection, sha256: str, holder: str, seconds: float | None) -> None:
-    """Add a reference, or renew it. Raises AssetMissing."""
-    there = select(assets.c.sha256).where(assets.c.sha256 == sha256, assets.c.stored_at.is_not(None))
-    if await connection.scalar(there.with_for_update(read=True)) is None:
+async def hold(connection: AsyncConnection, sha256: str, holder: str, seconds: float | None) -> int:
+    """Add a reference, or renew it; returns the asset's size. Raises AssetMissing."""
+    there = select(assets.c.size).where(assets.c.sha256 == sha256, assets.c.stored_at.is_not(None))
+    size = await connection.scalar(there.with_for_update(read=True))
+    if size is None:
         raise unknown(sha256)
     await _put_holder(connection, sha256, holder, seconds)
+    return int(size)
 
 
 async def release(connection: AsyncConnection, sha256: str, holder: str) -> None:

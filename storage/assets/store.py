@@ -44,14 +44,14 @@ class AssetStore:
         """The folder or bucket, as messages name it."""
         return self._blobs.where
 
-    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]:
+    def draft(self, key: str | None = None, run: str | None = None) -> AbstractAsyncContextManager[Draft]:
         """A file to be written. With a key, what was not committed is found again by the next draft of that key on this
-        machine; without one it is deleted.
+        machine; without one it is deleted. `run`: its id, after whose end nobody will look for the key.
 
         Raises:
             AssetStoreUnavailable: another process keeps writing it, or the folder cannot be used.
         """
-        return self._staging.draft(key, self._keep)
+        return self._staging.draft(key, self._keep, run)
 
     async def put(
         self,
@@ -163,12 +163,14 @@ class AssetStore:
         async with self._database.write() as connection:
             await rows.hold(connection, sha256, holder, self._retention)
 
-    async def hold_all(self, digests: Collection[str], holder: str) -> None:
-        """The same for several at once; one that is not there is left out, for whoever reads it will tell."""
+    async def hold_all(self, wanted: Collection[Asset], holder: str) -> None:
+        """The same for several at once, or for none. Raises AssetMissing, also where one has another size."""
+        sizes = {(each.sha256, each.size) for each in wanted}
         async with self._database.write() as connection:
-            for sha256 in sorted(digests):  # in one order: two that hold the same never wait for each other
-                with contextlib.suppress(AssetMissing):
-                    await rows.hold(connection, sha256, holder, self._retention)
+            for sha256, size in sorted(sizes):  # in one order: two that hold the same never wait for each other
+                there = await rows.hold(connection, sha256, holder, self._retention)
+                if there != size:
+                    raise AssetMissing(f"asset {sha256[:12]}… has {there} bytes, where its reference says {size}")
 
     async def release(self, sha256: str, holder: str) -> None:
         """Need it no more; it is collected when nobody else does."""

@@ -3,13 +3,14 @@
 import dataclasses
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from runtime.assembly import Stores
 from runtime.asset_holders import collect_assets
 from runtime.payload_store import THRESHOLD_BYTES
-from runtime.runs import RunFailed
+from runtime.runs import UnfitAsset
 from storage.assets import Collected
 from tests.fixtures.assets import CONTENT, age, blobs, pieces, whole
 from tests.fixtures.tieline import Installation
@@ -81,11 +82,21 @@ async def test_what_a_run_is_to_send_stays_from_its_start_on_though_no_worker_ha
     assert kinds(await collected(idle.stores)) == ["file"]
 
 
-async def test_a_run_whose_file_is_gone_is_started_all_the_same_and_tells_it(tieline: Installation) -> None:
-    body = {"type": "asset", "asset": {"sha256": "0" * 64, "size": 1}}
-    run = (await tieline.start("flaky", f"ok/{uuid.uuid4().hex}", method="POST", body=body)).id
-    with pytest.raises(RunFailed, match="there is no asset 000000000000"):
-        await tieline.runs.result(run)
+async def test_a_run_that_was_started_is_found_by_its_key_though_its_file_is_gone(idle: Installation) -> None:
+    store = idle.stores.assets
+    asset = await store.put(pieces(CONTENT), name="orders.csv", media_type="text/csv", holder="user")
+    body = {"type": "asset", "asset": asset.model_dump()}
+    request: dict[str, Any] = {"method": "POST", "body": body, "key": uuid.uuid4().hex}
+    first = await idle.start("flaky", "ok/once", **request)
+    await idle.client.get_workflow_handle(first.id).terminate()
+    await age(idle.stores.database, 1000)
+    assert kinds(await collected(idle.stores)) == ["file"]
+
+    again = await idle.start("flaky", "ok/once", **request)
+
+    assert (again.id, again.duplicate) == (first.id, True)
+    with pytest.raises(UnfitAsset, match="there is no asset"):
+        await idle.start("flaky", "ok/once", **request | {"key": "another"})
 
 
 @pytest.mark.parametrize(

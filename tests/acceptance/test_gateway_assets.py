@@ -12,7 +12,7 @@ import pytest
 from gateway import limits
 from tests.fixtures.assets import CONTENT, blobs, drafts
 from tests.fixtures.gateway import Gateway, exchange, head, opened_gateway, status_of
-from tests.fixtures.tieline import Installation
+from tests.fixtures.tieline import PROFILE, Installation
 from tests.fixtures.waiting import until
 
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -270,3 +270,27 @@ async def test_each_route_needs_its_scope(closed_gateway: Gateway, method: str, 
 
     assert (nobody.status_code, refused.status_code) == (401, 403)
     assert admitted.status_code in (200, 201, 404)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"size": 5}, "has 16000 bytes, where its reference says 5"),
+        ({"sha256": "0" * 64}, "there is no asset 000000000000…"),
+    ],
+)
+async def test_a_run_that_is_to_send_what_is_not_there_is_not_started(
+    idle_gateway: Gateway, change: dict[str, object], told: str
+) -> None:
+    asset = (await put(idle_gateway, unique())).json() | change
+    refused = await idle_gateway.http.post("/v1/runs", json=sending(asset))
+
+    assert (refused.status_code, refused.json()["category"]) == (422, "invalid_request")
+    assert told in refused.json()["detail"]
+    assert refused.json()["suggested_action"].startswith("put the file")
+
+
+def sending(asset: dict[str, object]) -> dict[str, object]:
+    body = {"type": "asset", "asset": asset}
+    operation = {"adapter": "flaky", "method": "POST", "path": f"ok/{uuid.uuid4().hex}", "body": body}
+    return {"profile": PROFILE, "operation": operation}

@@ -100,6 +100,55 @@ async def test_an_operation_of_the_other_protocol_is_refused_before_it_starts(do
     assert "which is SFTP" in over_sftp.json()["detail"]
 
 
+async def test_no_caller_is_told_where_the_server_keeps_its_files(door: Gateway, world: SftpWorld) -> None:
+    asset = await world.keep(b"a letter")
+    folder = world.tieline.stores.settings.data_dir
+    (folder / "assets" / asset.sha256[:2] / asset.sha256).write_bytes(b"A letter")
+
+    files = [{"source": {"type": "asset", "asset": asset.model_dump()}, "path": "letter.txt"}]
+    failed = await run(door, type="sftp.upload", files=files)
+    path = f"/v1/runs/{failed.json()['run']}"
+    read = await door.http.get(f"/v1/assets/{asset.sha256}/content")
+    answers = [failed, await door.http.get(path), await door.http.get(f"{path}/history"), read]
+
+    assert [each.status_code for each in answers] == [424, 200, 200, 500]
+    assert (failed.json()["category"], read.json()["category"]) == ("asset_damaged", "asset_damaged")
+    assert "in TIELINE_DATA_DIR/assets was altered" in failed.json()["detail"]
+    assert [each.text for each in answers if str(folder) in each.text] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "category", "told"),
+    [
+        ("nope", "unbound", "adapter 'nope': there is none"),
+        (ADAPTER, "unfit", "adapter 'bank', from which a file is to come, leads to integration 'bank', which is SFTP"),
+    ],
+)
+async def test_an_upload_from_an_adapter_that_cannot_be_asked_is_refused_before_it_starts(
+    door: Gateway, source: str, category: str, told: str
+) -> None:
+    files = [{"source": {"type": "http", "adapter": source, "path": "/x"}, "path": "x.csv"}]
+    refused = await run(door, type="sftp.upload", files=files)
+    assert (refused.status_code, refused.json()["category"]) == (422, category)
+    assert told in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("source", "category", "told"),
+    [
+        ("nope", "unbound", "adapter 'nope': there is none"),
+        ("crm", "unfit", "adapter 'crm', from which the body is to come, leads to integration 'crm', which is HTTP"),
+    ],
+)
+async def test_a_body_from_an_adapter_that_holds_no_files_is_refused_before_it_starts(
+    door: Gateway, source: str, category: str, told: str
+) -> None:
+    body = {"type": "sftp", "adapter": source, "path": "x.csv"}
+    refused = await run(door, adapter="crm", method="POST", path="/x", body=body)
+    assert (refused.status_code, refused.json()["category"]) == (422, category)
+    assert told in refused.json()["detail"]
+
+
 async def test_a_run_that_waits_with_a_changed_key_goes_on_when_it_is_trusted_over_http(
     door: Gateway, sshd: Sshd
 ) -> None:

@@ -283,6 +283,8 @@ WRONG = {
     "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
     "no instant": (["put", "bank", "LETTER", "in/", "--modified", "then"], 2, "--modified 'then': expected a time ago"),
     "a source of HTTP without a path": (["put", "bank", "--from", "crm", "in/"], 2, "expected ADAPTER:PATH"),
+    "an unknown source": (["put", "bank", "--from", "crmm:/x", "in/"], 2, "adapter 'crmm': there is none"),
+    "a source of SFTP": (["put", "bank", "--from", "bank:in/x", "in/"], 2, "name an adapter of an HTTP API"),
     "a folder that is there": (["put", "bank", "LETTER", "folder"], 1, "folder is a folder"),
     "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),
     "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),

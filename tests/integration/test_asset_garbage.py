@@ -176,6 +176,21 @@ async def test_drafts_that_nobody_goes_on_with_go(disk_store: AssetStore, asset_
     assert sorted(file.read_bytes() for file in drafts(asset_folder)) == [b"held", b"young"]
 
 
+async def test_drafts_of_runs_that_have_ended_go_at_once(disk_store: AssetStore, asset_folder: Path) -> None:
+    fates = {f"run-{index:032x}": fate for index, fate in enumerate(Fate)}
+    for run, fate in fates.items():
+        async with disk_store.draft("key", run) as draft:
+            await draft.append(fate.encode())
+
+    async def ask(runs: Collection[str]) -> Mapping[str, Fate]:
+        return {run: fates[run] for run in runs}
+
+    found = await disk_store.collect(ask, delete=True)
+
+    assert [(each.kind, each.why) for each in found.garbage] == [("draft", "its run has ended")] * 2
+    assert sorted(file.read_text() for file in drafts(asset_folder)) == [Fate.NOT_ASKED, Fate.RUNNING]
+
+
 async def test_what_else_stands_among_the_drafts_is_left_alone(disk_store: AssetStore, asset_folder: Path) -> None:
     async with disk_store.draft():
         (asset_folder / "staging" / "folder").mkdir()

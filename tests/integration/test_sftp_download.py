@@ -3,6 +3,8 @@
 import hashlib
 import os
 import time
+import uuid
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from activities.parking import CallFailed
 from definitions.run import Verdict
 from net.sftp import SftpSession
 from net.sftp_server import RemoteFile
-from storage.assets import AssetStore
+from storage.assets import AssetStore, Fate
 from storage.errors import AssetStoreUnavailable
+from tests.fixtures.assets import drafts
 from tests.fixtures.sftp_attempts import Attempts, Cut
 from tests.fixtures.sftp_runs import sha256
 
@@ -236,6 +239,21 @@ async def test_a_name_with_a_line_break_is_left_alone_and_told(attempts: Attempt
     assert "\n" not in result.notes[0]
 
 
+async def test_what_a_run_had_fetched_when_it_ended_is_collected(attempts: Attempts, asset_folder: Path) -> None:
+    put(attempts, "big.bin", os.urandom(1_000_000))
+    attempts.run = f"run-{uuid.uuid4().hex}"
+    await cut_off(attempts, Cut("stat", when=lambda path: path.endswith("big.bin")), paths=["big.bin"])
+    assert [path.stat().st_size for path in drafts(asset_folder)] == [1_000_000]
+
+    async def ended(runs: Collection[str]) -> Mapping[str, Fate]:
+        return dict.fromkeys(runs, Fate.ENDED)
+
+    found = await attempts.assets.collect(ended, delete=True)
+
+    assert [(each.kind, each.size) for each in found.garbage] == [("draft", 1_000_000)]
+    assert drafts(asset_folder) == []
+
+
 class _Full:
     """A disk that is full after so many bytes; all else is the store's."""
 
@@ -243,8 +261,8 @@ class _Full:
         self.inner = inner
         self.room = room
 
-    def draft(self, key: str | None = None) -> Any:
-        return _FullDraft(self.inner.draft(key), self.room)
+    def draft(self, key: str | None = None, run: str | None = None) -> Any:
+        return _FullDraft(self.inner.draft(key, run), self.room)
 
 
 class _FullDraft:

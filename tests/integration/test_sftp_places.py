@@ -45,6 +45,32 @@ async def test_a_placeholder_that_nothing_fills_is_told_by_its_name(attempts: At
     assert "{customer}" in failure.message
 
 
+@pytest.mark.parametrize("root", ["real", "link"])
+async def test_a_path_that_begins_with_the_root_itself_is_refused(attempts: Attempts, root: str) -> None:
+    attempts.path("real").mkdir()
+    attempts.path("link").symlink_to("real")
+    attempts.root = str(attempts.path(root))
+
+    known = {attempts.root, str(attempts.path("real"))}
+
+    failures = [await attempts.fails("mkdir", path=f"{each}/in/today") for each in known]
+
+    for failure in failures:
+        assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
+        assert "begins with the account's root folder" in failure.message
+        assert failure.suggested_action.startswith("write in/today; or ")
+    assert list(attempts.path("real").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/in/today", "/{folder}/in"])
+async def test_a_slash_at_the_beginning_is_the_root_of_the_account(attempts: Attempts, path: str) -> None:
+    attempts.parameters = {"folder": attempts.folder.name}
+
+    result = await attempts.do("mkdir", path=path)
+
+    assert attempts.path(result.paths[0]).is_dir()
+
+
 OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("list", {"path": "link"}),
     ("stat", {"path": "link/secret"}),

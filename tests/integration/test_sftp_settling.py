@@ -24,8 +24,8 @@ class _Meanwhile:
         self._attempts = attempts
 
     @asynccontextmanager
-    async def draft(self, key: str | None = None) -> AsyncIterator[Draft]:
-        async with self._inner.draft(key) as draft:
+    async def draft(self, key: str | None = None, run: str | None = None) -> AsyncIterator[Draft]:
+        async with self._inner.draft(key, run) as draft:
             append, pieces = draft.append, 0
 
             async def appended(data: bytes) -> None:

@@ -264,7 +264,7 @@ async def test_a_cancelled_call_gives_the_connection_up_and_leaves_no_draft(
 class FullStore(AssetStore):
     """There is no room in it."""
 
-    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]:  # type: ignore[override]
+    def draft(self, key: str | None = None, run: str | None = None) -> AbstractAsyncContextManager[Draft]:  # type: ignore[override]
         raise AssetStoreUnavailable("a file in /srv/assets cannot be written: no space left on device")
 
 

@@ -208,7 +208,7 @@ class Kept:
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = pieces
 
-    def draft(self, key: str | None = None) -> AbstractAsyncContextManager[Draft]:
+    def draft(self, key: str | None = None, run: str | None = None) -> AbstractAsyncContextManager[Draft]:
         raise AssertionError("nothing is written")
 
     async def read(self, asset: Asset | str, start: int = 0) -> AsyncIterator[bytes]:

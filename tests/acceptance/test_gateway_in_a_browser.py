@@ -39,8 +39,9 @@ async def press(chromium: Chromium, element: str) -> None:
 async def tried_out(chromium: Chromium, path: str) -> str:
     """Open the first operation on this path in the documentation, execute it; the status that it answers."""
     await press(chromium, f"document.querySelector('[data-path=\"{path}\"]')?.closest('button')")
-    await press(chromium, f"{OPENED}?.querySelector('.execute')")
-    status = f"return {OPENED}.querySelector('.live-responses-table tbody .response-col_status')?.innerText ?? ''"
+    block = f"document.querySelector('[data-path=\"{path}\"]')?.closest('.opblock.is-open')"  # another may be closing
+    await press(chromium, f"{block}?.querySelector('.execute')")
+    status = f"return {block}?.querySelector('.live-responses-table tbody .response-col_status')?.innerText ?? ''"
 
     async def answered() -> bool:
         return bool(await chromium.script(status))

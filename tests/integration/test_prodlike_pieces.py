@@ -1,5 +1,6 @@
 """The pieces of `make prodlike`, which itself takes minutes: the restart policy, the app that repeats, the shop."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -30,7 +31,9 @@ async def under_way(kept_service: Service, restarts: int = 0) -> int:
     async def runs() -> bool:
         if kept_service.restarts < restarts or kept_service.tether is None:
             return False
-        found[:] = [child.pid for child in psutil.Process(kept_service.tether).children() if child.name() == "sleep"]
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended just now, and not started again yet
+            children = psutil.Process(kept_service.tether).children()
+            found[:] = [child.pid for child in children if child.name() == "sleep"]
         return bool(found)
 
     await until("the program runs", runs, 10, kept_service)

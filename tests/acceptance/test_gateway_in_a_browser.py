@@ -67,11 +67,12 @@ async def test_the_documentation_presents_a_token_that_is_typed_in(chromium: Chr
     token = (await closed_gateway.token("manage"))["Authorization"].removeprefix("Bearer ")
     await chromium.go(f"{closed_gateway.url}/docs")
     without = await tried_out(chromium, "/v1/profiles")
+    # Anew: the page forgets now and then what else there is when a second operation is tried.
+    await chromium.go(f"{closed_gateway.url}/docs")
     await press(chromium, "document.querySelector('.auth-wrapper .authorize')")
     await chromium.type(".auth-container input", token)
     await press(chromium, "document.querySelector('.auth-btn-wrapper .authorize')")
     await press(chromium, "document.querySelector('.auth-btn-wrapper .btn-done')")
-    await press(chromium, f"{OPENED}?.querySelector('.opblock-summary-control')")
     assert (without, await tried_out(chromium, "/v1/integrations")) == ("401", "200")
 
 

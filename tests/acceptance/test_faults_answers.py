@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import tracemalloc
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 
 from tests.fixtures.http import Headers, Received, Wire
 from tests.fixtures.leftovers import payload_files
+from tests.fixtures.memory import growth_during
 from tests.fixtures.told import JSON, Told, answer, failure, fresh
 
 GZIP: Headers = [*JSON, ("Content-Encoding", "gzip")]
@@ -99,14 +99,9 @@ async def test_a_bomb_of_100_mib_takes_no_20_mib_of_memory(told: Told, limit: di
     path, body = fresh("/bomb"), bomb()
     assert len(body) < 200_000
     told.server.reply(f"/api{path}", 200, body, GZIP)
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        failure(await told.call(path, **limit))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before < 20 * MEGABYTE
+    found, grown = await growth_during(told.call(path, **limit))
+    failure(found)
+    assert grown < 20 * MEGABYTE
 
 
 @pytest.mark.parametrize(

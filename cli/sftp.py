@@ -13,15 +13,19 @@ from cli.session import Session
 from cli.sftp_options import (
     AdapterArgument,
     KeyOption,
+    MinAgeOption,
+    NoWaitOption,
     OverwriteOption,
     PathArgument,
+    PermissionsOption,
     ProfileOption,
+    RecursiveOption,
     SubjectOption,
     begin_run,
     sftp_operation,
 )
 from cli.sftp_transfers import get, put
-from cli.started import run_and_print
+from cli.started import check_waiting, run_and_print
 from cli.waiting import WaitOption
 
 if TYPE_CHECKING:
@@ -50,14 +54,15 @@ def ls(
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
     glob: Annotated[str, typer.Option(help="Of the names: *, ?, [a-z].")] = "*",
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below it, too.")] = False,
+    recursive: RecursiveOption = False,
     kind: Annotated[str, typer.Option(metavar="file|folder|any")] = "any",
     sort: Annotated[str, typer.Option(metavar="name|modified|size")] = "name",
     reverse: Annotated[bool, typer.Option("--reverse", help="The largest, or latest, first.")] = False,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Changed since: 2h, or 2026-11-25T08:00.")] = None,
-    min_age: Annotated[str | None, typer.Option(metavar="TIME", help="Leave out what changed since.")] = None,
+    min_age: MinAgeOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Entries of a page.")] = 200,
     cursor: Annotated[str | None, typer.Option(help="As the page before ended.")] = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -75,7 +80,7 @@ def ls(
         "limit": limit,
         "cursor": cursor,
     }
-    _run(adapter, wanted, profile, subject, output, wait=wait)
+    _run(adapter, wanted, profile, subject, output, no_wait=no_wait, wait=wait)
 
 
 def stat(
@@ -83,11 +88,12 @@ def stat(
     path: PathArgument,
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show what a file or folder is."""
-    _run(adapter, {"type": "sftp.stat", "path": path}, profile, subject, output, wait=wait)
+    _run(adapter, {"type": "sftp.stat", "path": path}, profile, subject, output, no_wait=no_wait, wait=wait)
 
 
 def exists(
@@ -95,12 +101,18 @@ def exists(
     path: PathArgument,
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """Whether there is a file or folder: exit status 0, else 1; 5 when the run failed, so that nobody knows."""
+    """Whether there is a file or folder: exit status 0, else 1; 5 when the run failed, so that nobody knows.
+
+    With --no-wait nobody knows yet: 0 means that the run has begun.
+    """
     try:
-        result = _run(adapter, {"type": "sftp.exists", "path": path}, profile, subject, output, wait=wait)
+        result = _run(
+            adapter, {"type": "sftp.exists", "path": path}, profile, subject, output, no_wait=no_wait, wait=wait
+        )
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -108,7 +120,9 @@ def exists(
         if complaint.status is not Status.FAILED:
             raise
         raise CliError(complaint.message, Status.NO_ANSWER, **complaint.details) from error
-    found = result is not None and result.sftp is not None and result.sftp.exists
+    if result is None:
+        return Status.DONE
+    found = result.sftp is not None and result.sftp.exists
     return Status.DONE if found else Status.FAILED
 
 
@@ -117,15 +131,16 @@ def mkdir(
     path: PathArgument,
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
-    permissions: Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0750.")] = None,
+    permissions: PermissionsOption = None,
     no_parents: Annotated[bool, typer.Option("--no-parents", help="The one above it must be there.")] = False,
     key: KeyOption = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Make a folder, and those above it that are missing."""
     wanted = {"type": "sftp.mkdir", "path": path, "permissions": permissions, "parents": not no_parents}
-    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+    _run(adapter, wanted, profile, subject, output, key=key, no_wait=no_wait, wait=wait)
 
 
 def mv(
@@ -136,12 +151,13 @@ def mv(
     subject: SubjectOption = None,
     overwrite: Annotated[str, typer.Option(metavar="fail|replace", help="What if that is there already.")] = "fail",
     key: KeyOption = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Give a file or folder another name."""
     wanted = {"type": "sftp.move", "path": path, "to": to, "overwrite": overwrite}
-    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+    _run(adapter, wanted, profile, subject, output, key=key, no_wait=no_wait, wait=wait)
 
 
 def rm(
@@ -149,15 +165,16 @@ def rm(
     path: PathArgument,
     profile: ProfileOption = "dev",
     subject: SubjectOption = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="A folder with all that it holds.")] = False,
+    recursive: RecursiveOption = False,
     missing_ok: Annotated[bool, typer.Option("--missing-ok", help="Nothing there is no fault.")] = False,
     key: KeyOption = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Delete a file or folder."""
     wanted = {"type": "sftp.delete", "path": path, "recursive": recursive, "missing_ok": missing_ok}
-    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+    _run(adapter, wanted, profile, subject, output, key=key, no_wait=no_wait, wait=wait)
 
 
 def cp(
@@ -168,12 +185,13 @@ def cp(
     subject: SubjectOption = None,
     overwrite: OverwriteOption = "fail",
     key: KeyOption = None,
+    no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Copy a file on the server."""
     wanted = {"type": "sftp.copy", "path": path, "to": to, "overwrite": overwrite}
-    _run(adapter, wanted, profile, subject, output, key=key, wait=wait)
+    _run(adapter, wanted, profile, subject, output, key=key, no_wait=no_wait, wait=wait)
 
 
 def _run(
@@ -184,15 +202,18 @@ def _run(
     output: Output,
     *,
     key: str | None = None,
+    no_wait: bool,
     wait: float | None,
 ) -> "RunResult | None":
+    """None when nobody waited."""
+    check_waiting(no_wait=no_wait, wait=wait)
     operation = sftp_operation(wanted)
 
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
 
     try:
-        return run_and_print(Printer(output), begin, no_wait=False, wait=wait)
+        return run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
     except Exception as error:
         complaint = explain(error)
         missing = complaint.details.get("failure", {}).get("category") == "not_found"

@@ -34,6 +34,11 @@ ParkOption = Annotated[
 OverwriteOption = Annotated[
     str, typer.Option(metavar="fail|replace|skip_if_same", help="What if the file is there already.")
 ]
+MinAgeOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Leave out what changed since; get: with a pattern.")
+]
+PermissionsOption = Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0640, or 0750 of a folder.")]
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="A folder with all that is below it.")]
 
 _PLACES = {
     "type": "the operation",
@@ -76,10 +81,9 @@ async def check_bound(
 ) -> None:
     """Raises what `begin_run` would, before files are stored for it."""
     from definitions.refs import CredentialRef
-    from runtime.binding import bound_integration, check_fits
+    from runtime.binding import bound_for
 
-    ref = CredentialRef(adapter=adapter, profile=profile, subject=subject)
-    check_fits(operation, await bound_integration(session.stores, ref), adapter)
+    await bound_for(session.stores, operation, CredentialRef(adapter=adapter, profile=profile, subject=subject))
 
 
 def sftp_operation(fields: dict[str, Any]) -> "AnyOperation":

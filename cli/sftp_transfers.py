@@ -19,10 +19,12 @@ from cli.sftp_options import (
     AdapterArgument,
     GiveUpOption,
     KeyOption,
+    MinAgeOption,
     NoWaitOption,
     OnFailureOption,
     OverwriteOption,
     ParkOption,
+    PermissionsOption,
     ProfileOption,
     StallOption,
     SubjectOption,
@@ -37,11 +39,8 @@ from cli.waiting import WaitOption
 
 if TYPE_CHECKING:
     from definitions.asset import Asset
-    from definitions.run import RunResult
+    from definitions.run import AnyOperation, RunResult
     from runtime.runs import Started
-
-_NO_ASSET = {"type": "asset", "asset": {"sha256": "0" * 64, "size": 0}}
-"""In place of the one that is not stored yet."""
 
 
 def put(
@@ -68,7 +67,7 @@ def put(
     marker: Annotated[
         str | None, typer.Option(metavar="PATH", help="Publish an empty file after each, such as {name}.done.")
     ] = None,
-    permissions: Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0640.")] = None,
+    permissions: PermissionsOption = None,
     modified: Annotated[
         str | None, typer.Option(metavar="TIME", help="When they last changed: 2h ago as 2h, or 2026-11-25T08:00.")
     ] = None,
@@ -90,7 +89,6 @@ def put(
         raise CliError("nothing to send: say FILE… and then where they go, or --from ADAPTER:PATH")
     sources = [_http_source(each) for each in from_http or []]
     _check_target(len(files) + len(sources), target)
-    # Everything that can be wrong is found before a byte is stored.
     options = {
         "type": "sftp.upload",
         "overwrite": overwrite,
@@ -102,14 +100,19 @@ def put(
         "make_folders": not no_folders,
         **limits(timeout, stall_after, give_up_after, on_failure, park_for),
     }
-    unfilled = sftp_operation({**options, "files": [{"source": _NO_ASSET, "path": target}]})
     called = [_called(each, name, target) for each in files]
+
+    def sending(assets: "list[dict[str, Any]]") -> "AnyOperation":
+        wanted = [{"type": "asset", "asset": each} for each in assets] + sources
+        return sftp_operation({**options, "files": [{"source": each, "path": target} for each in wanted]})
+
+    # Everything that can be wrong is found before a byte is stored.
+    unfilled = sending([_unstored(each) for each in called])
 
     async def begin(session: Session) -> "Started":
         await check_bound(session, unfilled, adapter, profile, subject)
         stored = [await _store(session, file, each) for file, each in zip(files, called, strict=True)]
-        wanted = [{"type": "asset", "asset": each.model_dump()} for each in stored] + sources
-        operation = sftp_operation({**options, "files": [{"source": each, "path": target} for each in wanted]})
+        operation = sending([each.model_dump() for each in stored])
         return await begin_run(session, operation, adapter, profile, subject, key)
 
     result = run_and_print(Printer(output), begin, no_wait=no_wait, wait=wait)
@@ -132,9 +135,7 @@ def get(
         str, typer.Option(metavar="keep|delete|move", help="What becomes of the source when the file is safe.")
     ] = "keep",
     move_to: Annotated[str | None, typer.Option(metavar="PATH", help="With --after move.")] = None,
-    min_age: Annotated[
-        str | None, typer.Option(metavar="TIME", help="With a pattern: leave out what changed since.")
-    ] = None,
+    min_age: MinAgeOption = None,
     sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
     max_bytes: Annotated[int | None, typer.Option(min=1, help="Largest file.", show_default="10 GiB")] = None,
     only_asset: Annotated[bool, typer.Option("--only-asset", help="Keep them as assets, and write no file.")] = False,
@@ -210,6 +211,12 @@ def _called(file: str, name: str | None, target: str) -> str:
         return check_file_name(called)
     except ValueError as error:
         raise CliError(f"{'--name' if name else 'TO'}: {error}") from None
+
+
+def _unstored(called: str) -> dict[str, Any]:
+    """In place of an asset; what names a folder will be told when it is opened."""
+    name = {"name": called} if called not in ("", "..") else {}
+    return {"sha256": "0" * 64, "size": 0, **name}
 
 
 async def _store(session: Session, file: str, called: str) -> "Asset":

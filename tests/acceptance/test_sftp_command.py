@@ -104,6 +104,29 @@ async def test_a_run_that_nobody_waits_for_is_asked_for_its_result_later(files: 
     assert (told["paths"], told["resumed_from"]) == (["later/letter.txt"], 0)
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["ls", "bank"], "entries"),
+        (["stat", "bank", "later.txt"], "entries"),
+        (["exists", "bank", "nowhere.txt"], "exists"),
+        (["mkdir", "bank", "later/made"], "paths"),
+        (["cp", "bank", "later.txt", "later/copy.txt"], "paths"),
+        (["mv", "bank", "later.txt", "later/moved.txt"], "paths"),
+        (["rm", "bank", "later.txt"], "paths"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else each,
+)
+async def test_nobody_needs_to_wait_for_any_of_the_others_either(files: Files, command: list[str], told: str) -> None:
+    files.remote("later.txt")
+
+    started = await files(*command, "--no-wait", "-o", "json")
+
+    assert started.status == 0, started
+    result = await files.tieline("runs", "result", json.loads(started.output)["run"], "--output", "json")
+    assert json.loads(result.output)["sftp"][told] is not None
+
+
 async def test_a_second_command_with_the_same_key_finds_the_first_one_s_run(files: Files) -> None:
     first = await files.told("put", "bank", files.letter(), "keyed/", "--key", "invoice-7")
     second = await files.told("put", "bank", files.letter(), "keyed/", "--key", "invoice-7")
@@ -324,10 +347,20 @@ async def test_what_people_type_wrong_is_answered_with_what_is_wrong(
     assert "Traceback" not in ran.errors
 
 
-async def test_nothing_is_stored_for_an_adapter_that_is_not_there(files: Files, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["bnak", "FILE"], id="the server's"),
+        pytest.param(["bank", "FILE", "--from", "crmm:/x"], id="a source's"),
+    ],
+)
+async def test_nothing_is_stored_for_an_adapter_that_is_not_there(
+    files: Files, tmp_path: Path, arguments: list[str]
+) -> None:
     (tmp_path / "in-vain.txt").write_bytes(b"in vain")
+    typed = [str(tmp_path / "in-vain.txt") if each == "FILE" else each for each in arguments]
 
-    ran = await files("put", "bnak", str(tmp_path / "in-vain.txt"), "in/")
+    ran = await files("put", *typed, "in/")
     kept = await files.tieline("assets", "list")
 
     assert ran.status == 2

@@ -45,7 +45,7 @@ class Scope(StrEnum):
     RUNS_DECIDE = "runs:decide"
     """Decide about runs that wait, and cancel runs."""
     MANAGE = "manage"
-    """Integrations, accounts, profiles and definitions."""
+    """Integrations, accounts, profiles and definitions; deleting assets that nothing needs."""
 
 
 class ApiTokenError(AuthError):

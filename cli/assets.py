@@ -18,8 +18,9 @@ from cli.session import with_stores
 
 if TYPE_CHECKING:
     from definitions.asset import Asset
+    from runtime.asset_holders import AssetCollection
     from runtime.stores import Stores
-    from storage.assets import Collected, StoredAsset
+    from storage.assets import StoredAsset
 
 SHOWN_DIGITS = 16
 SHOWN_ROWS = 50
@@ -146,20 +147,26 @@ def gc(
     yes: Annotated[
         bool, typer.Option("--yes", "--delete", "-y", help="Delete it; without this it is only listed.")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Also what other installations may have put there: from now on none does, but this one."
+        ),
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Find what nothing needs any more: files and payloads whose runs are over and whose retention has passed, drafts
     that nobody goes on with, content that the database does not know."""
 
-    async def collect(stores: "Stores") -> "tuple[Collected, str | None]":
+    async def collect(stores: "Stores") -> "AssetCollection":
         from runtime.asset_holders import collect_assets
 
-        return await collect_assets(stores, delete=yes)
+        return await collect_assets(stores, delete=yes, take_over=take_over)
 
-    collected, unasked = with_stores(collect)
+    collected = with_stores(collect)
     printer = Printer(output)
     if printer.json:
-        printer.document(_collected(collected, unasked, deleted=yes))
+        printer.document(collected)
         return
     rows = [
         (each.kind, each.id[:SHOWN_DIGITS], each.name, size_text(each.size), each.why)
@@ -171,24 +178,11 @@ def gc(
     if collected.garbage:
         counts = Counter(each.kind for each in collected.garbage)
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        note(f"{told}: {size_text(collected.size)} " + ("deleted" if yes else "would go; --yes deletes them"))
-    if unasked:
-        note(f"{collected.kept} more stay, held by runs that Temporal could not be asked about: {unasked}")
-
-
-def _collected(collected: "Collected", unasked: str | None, *, deleted: bool) -> dict[str, Any]:
-    garbage = [
-        {"kind": each.kind, "id": each.id, "name": each.name, "size": each.size, "why": each.why}
-        for each in collected.garbage
-    ]
-    return {
-        "deleted": deleted,
-        "bytes": collected.size,
-        "references": collected.references,
-        "kept": collected.kept,
-        "temporal": unasked,
-        "garbage": garbage,
-    }
+        note(f"{told}: {size_text(collected.bytes)} " + ("deleted" if yes else "would go; --yes deletes them"))
+    if collected.temporal:
+        note(f"{collected.kept} more stay, held by runs that Temporal could not be asked about: {collected.temporal}")
+    if collected.left:
+        note(f"{collected.left} more stay ({size_text(collected.left_bytes)}): {collected.left_because}")
 
 
 def _as_json(asset: "StoredAsset") -> dict[str, Any]:

@@ -21,7 +21,8 @@ from gateway.byte_range import Part, Unsatisfiable, part_of
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
 from gateway.door import Door, door_of
 from gateway.limits import CLOSE
-from gateway.problems import Problem
+from gateway.problems import Problem, without_places
+from runtime.asset_holders import AssetCollection, collect_assets
 from storage.assets import USER, StoredAsset
 from storage.errors import AssetDamaged
 
@@ -78,6 +79,17 @@ class Upload(Model):
     )
 
 
+class Collecting(Model):
+    """What becomes of what nothing needs."""
+
+    delete: bool = Field(default=False, description="Delete it; without this it is only listed")
+    take_over: bool = Field(
+        default=False,
+        description="Also what other installations may have put there: from now on none does, but this one",
+    )
+    limit: int = Field(default=1000, ge=0, le=10_000, description="How many are listed in the answer")
+
+
 @router.post(
     "",
     status_code=201,
@@ -106,6 +118,19 @@ async def put(asked: Annotated[Upload, Query()], request: Request, response: Res
         raise Problem(422, "not_as_announced", str(error)) from None
     response.headers["Location"] = f"{PATH}/{asset.sha256}"
     return asset
+
+
+@router.post("/gc", openapi_extra=needs(Scope.MANAGE), name="Collect what nothing needs any more")
+async def collect(asked: Annotated[Collecting, Query()], door: DoorOf) -> AssetCollection:
+    """Finds it, and deletes it only if asked to: answered when all of it is looked through."""
+    found = await collect_assets(door.stores, delete=asked.delete, take_over=asked.take_over)
+    folder = door.stores.settings.data_dir
+    told = {
+        name: without_places(text, folder)
+        for name, text in (("temporal", found.temporal), ("left_because", found.left_because))
+        if text is not None
+    }
+    return found.model_copy(update={"garbage": found.garbage[: asked.limit], **told})
 
 
 @router.get("", openapi_extra=needs(Scope.RUNS_READ), name="List assets")

@@ -1,9 +1,10 @@
 """Assets that nothing needs any more: the runs that hold them are asked of Temporal."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel, Field
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -11,19 +12,47 @@ from runtime.assembly import TemporalUnreachable, connect
 from runtime.stores import Stores
 from runtime.temporal_binary import TemporalServerError
 from runtime.temporal_server import find_temporal
-from storage.assets import Collected, Fate
+from storage.assets import Fate, Garbage
 
 AT_ONCE = 20
 
 
-async def collect_assets(stores: Stores, *, delete: bool) -> tuple[Collected, str | None]:
-    """Find them, and delete them if asked to; and why Temporal could not be asked, in which case what runs hold stays.
+class AssetCollection(BaseModel):
+    """What was found, or deleted."""
+
+    deleted: bool = Field(description="Whether it was, or would only be")
+    bytes: int = Field(description="Of all that was found")
+    references: int = Field(description="References that are over")
+    kept: int = Field(description="What stays because it is held by runs that Temporal could not be asked about")
+    temporal: str | None = Field(description="Why it could not")
+    left: int = Field(description="What stays because it may belong to another installation")
+    left_bytes: int
+    left_because: str | None = Field(description="Why that may be, and what to do")
+    found: int = Field(description="How many there are in `garbage`, or would be without a limit")
+    garbage: Sequence[Garbage]
+
+
+async def collect_assets(stores: Stores, *, delete: bool, take_over: bool) -> AssetCollection:
+    """Find what nothing needs any more, and delete it if asked to. `take_over`: no other installation needs what lies
+    there, from now on. Where Temporal cannot be asked, what runs hold stays.
 
     Raises:
         AssetStoreUnavailable, DatabaseUnavailable
     """
     asked = _Asked(stores)
-    return await stores.assets.collect(asked.fates, delete=delete), asked.refused
+    collected = await stores.assets.collect(asked.fates, delete=delete, take_over=take_over)
+    return AssetCollection(
+        deleted=delete,
+        bytes=sum(each.size for each in collected.garbage),
+        references=collected.references,
+        kept=collected.kept,
+        temporal=asked.refused,
+        left=len(collected.left),
+        left_bytes=sum(each.size for each in collected.left),
+        left_because=collected.objection,
+        found=len(collected.garbage),
+        garbage=collected.garbage,
+    )
 
 
 @dataclass(slots=True)

@@ -249,6 +249,9 @@ outbox = Table(
 """What must be sent because a transaction was committed: signals to runs, and notifications. `after_wakes` of a signal
 names the notification that waits for it and counts it in `woken`; `told` are the notifiers that have had theirs."""
 
+installation = Table("installation", metadata, Column("id", String(32), primary_key=True))
+"""One row, made with the table: what tells this installation from others that keep files in the same place."""
+
 assets = Table(
     "assets",
     metadata,

@@ -12,6 +12,9 @@ from storage.assets.threads import in_thread
 from storage.errors import AssetMissing, AssetStoreUnavailable
 
 CHUNK_BYTES = 256 * 1024
+MARKS = "installations"
+"""Beside the blobs: the names of its files are all that is read of them."""
+MARK_TEXT = b"An installation of Tieline keeps files here: docs/assets.md\n"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,6 +45,15 @@ class Blobs(Protocol):
 
     def every(self) -> AsyncGenerator[Blob]:
         """All that lie there, in no order."""
+
+    async def marks(self) -> set[str]:
+        """Names that were left beside the blobs."""
+
+    async def mark(self, name: str) -> None:
+        """Leave one; twice is the same as once."""
+
+    async def unmark(self, name: str) -> None:
+        """Take one away."""
 
 
 def is_digest(text: str) -> bool:
@@ -92,6 +104,25 @@ class LocalBlobs:
                 for blob in await in_thread(_blobs_in, folder):
                     yield blob
 
+    async def marks(self) -> set[str]:
+        with unavailable(f"{self._folder / MARKS} cannot be read"):
+            return await in_thread(lambda: {file.name for file in files_in(self._folder / MARKS)})
+
+    async def mark(self, name: str) -> None:
+        with unavailable(f"{self._folder} cannot be written"):
+            await in_thread(self._mark, self._folder / MARKS / name)
+
+    async def unmark(self, name: str) -> None:
+        with unavailable(f"{self._folder / MARKS} cannot be written"):
+            await in_thread((self._folder / MARKS / name).unlink, missing_ok=True)
+
+    def _mark(self, path: Path) -> None:
+        make_private(path.parent)
+        path.touch(mode=0o600)
+        path.write_bytes(MARK_TEXT)
+        for folder in (path.parent, self._folder):
+            sync_folder(folder)
+
     def _place(self, file: Path, path: Path) -> None:
         if not path.parent.exists():
             make_private(path.parent)
@@ -139,10 +170,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """What stands in a folder that need not be there yet."""
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
 def _folders(folder: Path) -> list[Path]:
-    if not folder.exists():
-        return []
-    return [entry for entry in folder.iterdir() if re.fullmatch("[0-9a-f]{2}", entry.name) and entry.is_dir()]
+    return [entry for entry in files_in(folder) if re.fullmatch("[0-9a-f]{2}", entry.name) and entry.is_dir()]
 
 
 def _blobs_in(folder: Path) -> list[Blob]:

@@ -4,9 +4,11 @@ A blob is deleted while its row is held, so nobody can take it up meanwhile: who
 row, and puts it anew.
 """
 
+import contextlib
+import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.assets import rows
 from storage.assets.blobs import Blob, Blobs
 from storage.assets.draft import Staging
+from storage.assets.place import Place
 from storage.database import Database, db_now
 from storage.schema import asset_holders, assets
 
@@ -54,16 +57,14 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What was found, or deleted. `kept`: assets that stay because Temporal could not be asked."""
+    """What was found, or deleted. `kept`: assets that stay because Temporal could not be asked. `left`: what would have
+    been garbage, but may be another installation's, as `objection` says."""
 
     garbage: Sequence[Garbage]
     references: int
     kept: int
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(each.size for each in self.garbage)
+    left: Sequence[Garbage] = ()
+    objection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +81,45 @@ class Collector:
     def __init__(self, database: Database, blobs: Blobs, staging: Staging, ask: Ask) -> None:
         self._database = database
         self._blobs = blobs
+        self._place = Place(database, blobs)
         self._staging = staging
         self._ask = ask
 
-    async def collect(self, *, delete: bool) -> Collected:
-        """All of it; without `delete` nothing is touched."""
+    async def collect(self, *, delete: bool, take_over: bool) -> Collected:
+        """All of it; without `delete` nothing is touched. `take_over`: nobody else needs what lies there."""
+        if take_over and delete:
+            await self._place.take_over()
+        standing = await self._place.look()
+        # Others may need the same content as we: where they are, not even what we know is deleted.
+        known_may_go, all_may_go = take_over or not standing.others, take_over or standing.alone
+        garbage: list[Garbage] = []
+        left: list[Garbage] = []
         over, waiting = await self._references()
-        async with self._database.read() as connection:
-            found = [*await _unfinished(connection), *await _unneeded(connection, over)]
-        garbage = [each for each in found if not delete or await self._deleted(each, over.get(each.id, ()))]
+        (garbage if known_may_go else left).extend(await self._known(over, delete=delete and known_may_go))
         if delete:
             await self._free(over)
-        garbage += [each async for each in self._orphans(delete=delete)]
+        (garbage if all_may_go else left).extend(await self._orphans(delete=delete and all_may_go))
+        if delete and standing.marked and not (standing.alone or left):
+            await self._settle()
+        garbage += await self._drafts(delete=delete)
+        return Collected(
+            garbage,
+            sum(map(len, over.values())),
+            len(waiting - {each.id for each in garbage}),
+            left,
+            standing.objection() if left else None,
+        )
+
+    async def _known(self, over: Mapping[str, Sequence[_Reference]], *, delete: bool) -> list[Garbage]:
+        async with self._database.read() as connection:
+            found = [*await _unfinished(connection), *await _unneeded(connection, over)]
+        return [each for each in found if not delete or await self._deleted(each, over.get(each.id, ()))]
+
+    async def _drafts(self, *, delete: bool) -> list[Garbage]:
         fates = await self._ask(await self._staging.runs())
         ended = {run for run, fate in fates.items() if fate in (Fate.ENDED, Fate.UNKNOWN)}
         drafts = await self._staging.abandoned(ended, delete=delete)
-        garbage += [Garbage("draft", each.name, each.size, "", each.why) for each in drafts]
-        return Collected(garbage, sum(map(len, over.values())), len(waiting - {each.id for each in garbage}))
+        return [Garbage("draft", each.name, each.size, "", each.why) for each in drafts]
 
     async def _references(self) -> tuple[Mapping[str, Sequence[_Reference]], set[str]]:
         """References that are over, by asset; and the assets of those that Temporal could not be asked about."""
@@ -140,18 +163,31 @@ class Collector:
             async with self._database.write() as connection:
                 await _free(connection, references)
 
-    async def _orphans(self, *, delete: bool) -> AsyncIterator[Garbage]:
+    async def _orphans(self, *, delete: bool) -> list[Garbage]:
         """Blobs that no row knows, as after a database was restored from a backup."""
-        old = time.time() - GRACE_SECONDS
-        async for blobs in _parts_of(blob async for blob in self._blobs.every() if blob.changed < old):
+        return [
+            Garbage("orphan", blob.sha256, blob.size, "", "the database does not know it")
+            async for blob in self._strange(time.time() - GRACE_SECONDS)
+            if not delete or await self._deleted_orphan(blob)
+        ]
+
+    async def _strange(self, before: float) -> AsyncGenerator[Blob]:
+        async for blobs in _parts_of(blob async for blob in self._blobs.every() if blob.changed < before):
             async with self._database.read() as connection:
                 known = await connection.scalars(
                     select(assets.c.sha256).where(assets.c.sha256.in_([blob.sha256 for blob in blobs]))
                 )
                 strange = {blob.sha256 for blob in blobs} - set(known)
             for blob in blobs:
-                if blob.sha256 in strange and (not delete or await self._deleted_orphan(blob)):
-                    yield Garbage("orphan", blob.sha256, blob.size, "", "the database does not know it")
+                if blob.sha256 in strange:
+                    yield blob
+
+    async def _settle(self) -> None:
+        """Where files lay before ours (all that were put before there were marks) and we know every one, young ones as
+        well, they are ours, too."""
+        async with contextlib.aclosing(self._strange(math.inf)) as strange:
+            if await anext(strange, None) is None:
+                await self._place.be_alone()
 
     async def _deleted_orphan(self, blob: Blob) -> bool:
         """A row of our own keeps everybody away meanwhile."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, case, delete, literal, select, tuple_, update
+from sqlalchemy import Row, case, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -80,12 +80,6 @@ async def hold(connection: AsyncConnection, sha256: str, holder: str, seconds: f
         raise unknown(sha256)
     await _put_holder(connection, sha256, holder, seconds)
     return int(size)
-
-
-async def release(connection: AsyncConnection, sha256: str, holder: str) -> None:
-    """Take a reference away; none is the same."""
-    which = (asset_holders.c.sha256 == sha256) & (asset_holders.c.holder == holder)
-    await connection.execute(delete(asset_holders).where(which))
 
 
 async def find(connection: AsyncConnection, sha256: str) -> StoredAsset:

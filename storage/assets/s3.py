@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.assets.blobs import CHUNK_BYTES, Blob, is_digest, missing
+from storage.assets.blobs import CHUNK_BYTES, MARK_TEXT, MARKS, Blob, is_digest, missing
 from storage.assets.threads import in_thread
 from storage.errors import AssetMissing, AssetStoreUnavailable
 
@@ -111,6 +111,25 @@ class S3Blobs:
                     folder, _, name = found["path"].rpartition("/")
                     if is_digest(name) and folder == name[:2]:
                         yield Blob(name, found["size"], found["last_modified"].timestamp())
+
+    async def marks(self) -> set[str]:
+        import obstore
+
+        with self._unavailable("cannot be listed"):
+            pages = obstore.list(self._store, prefix=MARKS, chunk_size=1000)
+            return {found["path"].rpartition("/")[2] async for page in pages for found in page}
+
+    async def mark(self, name: str) -> None:
+        import obstore
+
+        with self._unavailable("cannot be written"):
+            await obstore.put_async(self._store, f"{MARKS}/{name}", MARK_TEXT)
+
+    async def unmark(self, name: str) -> None:
+        import obstore
+
+        with self._unavailable("cannot be changed"):
+            await obstore.delete_async(self._store, f"{MARKS}/{name}")
 
     async def _stream(self, sha256: str, start: int, length: int | None) -> tuple[int, Any]:
         """Bytes to be skipped, and what comes. Some servers answer a range with status 200 (`rclone serve s3` does),

@@ -14,6 +14,7 @@ from storage.assets import rows
 from storage.assets.blobs import Blobs, LocalBlobs, is_digest
 from storage.assets.draft import Draft, Staging
 from storage.assets.garbage import Ask, Collected, Collector
+from storage.assets.place import Place, Standing
 from storage.assets.rows import StoredAsset
 from storage.assets.threads import in_thread
 from storage.assets.together import Together
@@ -36,6 +37,7 @@ class AssetStore:
         self._database = database
         self._together = Together(database)
         self._blobs = blobs or LocalBlobs(folder)
+        self._place = Place(database, self._blobs)
         self._staging = Staging(folder / STAGING)
         self._retention = retention.total_seconds()
 
@@ -125,12 +127,8 @@ class AssetStore:
             raise self._damaged(sha256, "was altered")
         return content
 
-    async def read_range(self, sha256: str, start: int, length: int) -> bytes:
-        """Bytes as they lie there, not checked. Raises AssetMissing, AssetStoreUnavailable."""
-        return b"".join([chunk async for chunk in self.stream_range(sha256, start, length)])
-
     def stream_range(self, sha256: str, start: int, length: int) -> AsyncIterator[bytes]:
-        """The same, in pieces."""
+        """Bytes as they lie there, not checked. Raises AssetMissing, AssetStoreUnavailable."""
         return self._blobs.read(sha256, start, length)
 
     async def info(self, sha256: str) -> StoredAsset:
@@ -173,11 +171,6 @@ class AssetStore:
                 if there != size:
                     raise AssetMissing(f"asset {sha256[:12]}… has {there} bytes, where its reference says {size}")
 
-    async def release(self, sha256: str, holder: str) -> None:
-        """Need it no more; it is collected when nobody else does."""
-        async with self._database.write() as connection:
-            await rows.release(connection, sha256, holder)
-
     async def check(self) -> None:
         """Look whether drafts can be written, and blobs be read. Raises AssetStoreUnavailable."""
         async with self.draft() as draft:
@@ -186,9 +179,15 @@ class AssetStore:
             async for _ in blobs:
                 break
 
-    async def collect(self, ask: Ask, *, delete: bool) -> Collected:
-        """Find what nothing needs any more; `delete` it. `ask` tells what became of runs."""
-        return await Collector(self._database, self._blobs, self._staging, ask).collect(delete=delete)
+    async def standing(self) -> Standing:
+        """Which other installations keep files there."""
+        return await self._place.look()
+
+    async def collect(self, ask: Ask, *, delete: bool, take_over: bool = False) -> Collected:
+        """Find what nothing needs any more; `delete` it. `ask` tells what became of runs. `take_over`: no other
+        installation needs what lies there, from now on."""
+        collector = Collector(self._database, self._blobs, self._staging, ask)
+        return await collector.collect(delete=delete, take_over=take_over)
 
     async def _keep(self, file: Path, asset: Asset, holder: str) -> None:
         await self._put(file, asset, holder, self._retention)
@@ -204,6 +203,7 @@ class AssetStore:
         async def announce(connection: AsyncConnection) -> None:
             await rows.announce(connection, asset, holder, seconds, payload=payload)
 
+        await self._place.enter()
         await self._together.write(asset.sha256, announce)
         await self._blobs.place(file, asset.sha256, asset.size)
         await self._together.write(asset.sha256, lambda connection: rows.confirm(connection, asset.sha256))

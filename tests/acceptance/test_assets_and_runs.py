@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from runtime.assembly import Stores
-from runtime.asset_holders import collect_assets
+from runtime.asset_holders import AssetCollection, collect_assets
 from runtime.payload_store import THRESHOLD_BYTES
 from runtime.runs import UnfitAsset
-from storage.assets import Collected
 from tests.fixtures.assets import CONTENT, age, blobs, pieces, whole
 from tests.fixtures.tieline import Installation
 
@@ -23,13 +22,13 @@ async def started_with_a_large_body(tieline: Installation) -> str:
     return (await tieline.start("flaky", f"ok/{uuid.uuid4().hex}", method="POST", body=body)).id
 
 
-async def collected(stores: Stores) -> Collected:
-    found, refused = await collect_assets(stores, delete=True)
-    assert refused is None
+async def collected(stores: Stores) -> AssetCollection:
+    found = await collect_assets(stores, delete=True, take_over=False)
+    assert found.temporal is None
     return found
 
 
-def kinds(found: Collected) -> Sequence[str]:
+def kinds(found: AssetCollection) -> Sequence[str]:
     return [each.kind for each in found.garbage]
 
 
@@ -115,9 +114,10 @@ async def test_when_temporal_cannot_be_asked_nothing_that_runs_hold_is_deleted(
     await age(database, 1000)
 
     settings = idle.stores.settings.model_copy(update=change)
-    found, refused = await collect_assets(dataclasses.replace(idle.stores, settings=settings), delete=True)
+    stores = dataclasses.replace(idle.stores, settings=settings)
+    found = await collect_assets(stores, delete=True, take_over=False)
 
-    assert told in (refused or "")
+    assert told in (found.temporal or "")
     assert [each.name for each in found.garbage] == ["other"]
     assert found.kept == 1
     assert await whole(store.read(held)) == CONTENT

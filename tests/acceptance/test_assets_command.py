@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.assets import CONTENT, blobs
+from tests.fixtures.assets import CONTENT, backdate, blobs
 from tests.fixtures.commandline import Tieline
 from tests.fixtures.s3 import ACCESS_KEY_ID, SECRET, S3Server
 
@@ -127,6 +127,31 @@ async def test_what_nothing_needs_is_listed_first_and_deleted_when_told(tieline:
     assert deleted["bytes"] == len(CONTENT)
     assert [each["id"] for each in deleted["garbage"]] == [DIGEST]
     assert nothing.output == "There is nothing to collect.\n"
+    assert blobs(tieline.folder / "assets") == []
+
+
+async def test_with_another_database_nothing_is_deleted_unless_somebody_says_whose_the_files_are(
+    tieline: Tieline, orders: Path, tmp_path: Path
+) -> None:
+    await tieline("assets", "put", str(orders))
+    (blob,) = blobs(tieline.folder / "assets")
+    backdate(blob, 2)
+    other = f"sqlite+aiosqlite:///{tmp_path}/other.db"
+
+    refused = await tieline("assets", "gc", "--yes", database_url=other)
+    kept = blobs(tieline.folder / "assets")
+    examined = await tieline("doctor", database_url=other)
+    listed = await tieline("assets", "gc", "--take-over", database_url=other)
+    deleted = json.loads(
+        (await tieline("assets", "gc", "--take-over", "--yes", "-o", "json", database_url=other)).output
+    )
+
+    assert (refused.status, refused.output) == (0, "There is nothing to collect.\n")
+    assert f"1 more stay (512.0 KiB): {tieline.folder}/assets also holds files of another" in refused.errors
+    assert "wrong        assets" in examined.output
+    assert kept == [blob]
+    assert f"orphan  {DIGEST[:16]}" in listed.output
+    assert (deleted["found"], deleted["left"], deleted["left_because"]) == (1, 0, None)
     assert blobs(tieline.folder / "assets") == []
 
 

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from gateway import limits
-from tests.fixtures.assets import CONTENT, blobs, drafts
+from storage.assets.blobs import LocalBlobs
+from tests.fixtures.assets import CONTENT, age, blobs, drafts
 from tests.fixtures.gateway import Gateway, exchange, head, opened_gateway, status_of
 from tests.fixtures.tieline import PROFILE, Installation
 from tests.fixtures.waiting import until
@@ -155,6 +156,38 @@ async def test_assets_are_listed_page_by_page(idle_gateway: Gateway) -> None:
     assert (forged.status_code, forged.json()["category"]) == (422, "invalid_cursor")
 
 
+async def test_what_nothing_needs_is_listed_first_and_deleted_when_told(idle_gateway: Gateway) -> None:
+    digests = [(await put(idle_gateway, unique())).json()["sha256"] for _ in range(2)]
+    await age(idle_gateway.tieline.stores.database, 31)
+
+    listed = await idle_gateway.http.post("/v1/assets/gc?limit=1")
+    kept = blobs(folder_of(idle_gateway))
+    deleted = await idle_gateway.http.post("/v1/assets/gc?delete=true")
+    mistyped = await idle_gateway.http.post("/v1/assets/gc?yes=true")
+
+    assert listed.json()["deleted"] is False
+    assert (listed.json()["found"], len(listed.json()["garbage"]), len(kept)) == (2, 1, 2)
+    assert sorted(each["id"] for each in deleted.json()["garbage"]) == sorted(digests)
+    assert {each["kind"] for each in deleted.json()["garbage"]} == {"file"}
+    assert blobs(folder_of(idle_gateway)) == []
+    assert mistyped.status_code == 422
+
+
+async def test_what_another_installation_put_there_is_deleted_only_when_somebody_says_so(idle_gateway: Gateway) -> None:
+    other = LocalBlobs(folder_of(idle_gateway))
+    await other.mark("f" * 32)
+    await put(idle_gateway, unique())
+    await age(idle_gateway.tieline.stores.database, 31)
+
+    refused = (await idle_gateway.http.post("/v1/assets/gc?delete=true")).json()
+    deleted = (await idle_gateway.http.post("/v1/assets/gc?delete=true&take_over=true")).json()
+
+    assert (refused["garbage"], refused["left"], refused["left_bytes"]) == ([], 1, 16_000)
+    assert refused["left_because"].startswith("TIELINE_DATA_DIR/assets also holds files of another installation")
+    assert (deleted["found"], deleted["left"]) == (1, 0)
+    assert blobs(folder_of(idle_gateway)) == []
+
+
 async def test_content_that_is_lost_or_damaged_is_told(idle_gateway: Gateway) -> None:
     path = f"/v1/assets/{(await put(idle_gateway, b'short')).json()['sha256']}/content"
     (blob,) = blobs(folder_of(idle_gateway))
@@ -260,6 +293,7 @@ async def test_who_hangs_up_leaves_nothing(open_gateway: Gateway) -> None:
         ("GET", "/v1/assets", "runs:read"),
         ("GET", f"/v1/assets/{'0' * 64}", "runs:read"),
         ("GET", f"/v1/assets/{'0' * 64}/content", "runs:read"),
+        ("POST", "/v1/assets/gc", "manage"),
     ],
 )
 async def test_each_route_needs_its_scope(closed_gateway: Gateway, method: str, path: str, scope: str) -> None:

@@ -1,9 +1,7 @@
 """What nothing needs any more goes, what anything needs stays, whoever puts the same content meanwhile."""
 
 import asyncio
-import os
 import random
-import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from storage.assets.blobs import LocalBlobs
 from storage.database import Database
 from storage.errors import AssetMissing, DatabaseUnavailable
 from storage.schema import asset_holders, assets
-from tests.fixtures.assets import CONTENT, DAY, age, blobs, drafts, pieces, whole
+from tests.fixtures.assets import CONTENT, age, backdate, blobs, drafts, pieces, released, whole
 from tests.fixtures.waiting import until
 
 
@@ -81,7 +79,6 @@ async def test_without_being_told_to_nothing_is_deleted(
     found = await collect(store, delete=False)
 
     assert [(each.kind, each.id, each.size) for each in found.garbage] == [("file", asset.sha256, len(CONTENT))]
-    assert found.size == len(CONTENT)
     assert await whole(store.read(asset.sha256)) == CONTENT
     assert await holders(database) == {USER}
     assert len(blobs(asset_folder)) == 1
@@ -100,9 +97,11 @@ async def test_when_its_retention_has_passed_it_goes(store: AssetStore, database
     assert (await collect(store)).garbage == []
 
 
-async def test_what_was_released_goes_at_once(disk_store: AssetStore, asset_folder: Path) -> None:
+async def test_what_nothing_holds_goes_at_once(
+    disk_store: AssetStore, disk_database: Database, asset_folder: Path
+) -> None:
     asset = await put(disk_store)
-    await disk_store.release(asset.sha256, USER)
+    await released(disk_database, asset.sha256)
 
     assert kinds(await collect(disk_store)) == ["file"]
     assert blobs(asset_folder) == []
@@ -205,10 +204,6 @@ def file_of(folder: Path, content: bytes) -> Path:
     return file
 
 
-def backdate(file: Path, days: float) -> None:
-    os.utime(file, (time.time() - days * DAY,) * 2)
-
-
 async def test_content_that_the_database_does_not_know_goes_after_a_day(
     store: AssetStore, database: Database, asset_folder: Path
 ) -> None:
@@ -244,7 +239,7 @@ async def test_who_puts_content_while_it_is_collected_has_it_afterwards(
     store: AssetStore, database: Database, asset_folder: Path
 ) -> None:
     asset = await put(store)
-    await store.release(asset.sha256, USER)
+    await released(database, asset.sha256)
     pausing = PausingBlobs(asset_folder, "delete")
     collecting = asyncio.ensure_future(collect(AssetStore(database, asset_folder, pausing)))
     await pausing.there.wait()
@@ -264,7 +259,7 @@ async def test_what_is_being_put_while_others_collect_is_not_theirs(
     store: AssetStore, database: Database, asset_folder: Path
 ) -> None:
     asset = await put(store)
-    await store.release(asset.sha256, USER)
+    await released(database, asset.sha256)
     pausing = PausingBlobs(asset_folder, "place")
     putting = asyncio.ensure_future(put(AssetStore(database, asset_folder, pausing), "run"))
     await pausing.there.wait()
@@ -279,7 +274,7 @@ async def test_who_takes_content_up_while_it_is_collected_is_told_that_it_is_gon
     store: AssetStore, database: Database, asset_folder: Path
 ) -> None:
     asset = await put(store)
-    await store.release(asset.sha256, USER)
+    await released(database, asset.sha256)
     pausing = PausingBlobs(asset_folder, "delete")
     collecting = asyncio.ensure_future(collect(AssetStore(database, asset_folder, pausing)))
     await pausing.there.wait()
@@ -293,14 +288,16 @@ async def test_who_takes_content_up_while_it_is_collected_is_told_that_it_is_gon
     assert kinds(await collecting) == ["file"]
 
 
-async def test_no_interleaving_of_puts_releases_and_collections_loses_what_is_held(store: AssetStore) -> None:
+async def test_no_interleaving_of_puts_releases_and_collections_loses_what_is_held(
+    store: AssetStore, database: Database
+) -> None:
     collections = 0
 
     async def putting(holder: str) -> None:
         while collections < 3:
             asset = await put(store, holder, b"the same content")
             assert await whole(store.read(asset.sha256)) == b"the same content"
-            await store.release(asset.sha256, holder)
+            await released(database, asset.sha256, holder)
             await asyncio.sleep(random.random() / 100)
 
     async def collecting() -> None:
@@ -314,11 +311,11 @@ async def test_no_interleaving_of_puts_releases_and_collections_loses_what_is_he
 
 
 async def test_a_database_that_fails_in_the_middle_leaves_an_asset_that_can_be_put_again(
-    disk_store: AssetStore, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
+    disk_store: AssetStore, disk_database: Database, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The blob is gone, its row is not."""
     asset = await put(disk_store)
-    await disk_store.release(asset.sha256, USER)
+    await released(disk_database, asset.sha256)
     real = LocalBlobs.delete
 
     async def delete_and_fail(self: LocalBlobs, sha256: str) -> None:

@@ -116,8 +116,8 @@ async def test_reading_goes_on_at_any_byte(disk_store: AssetStore, start: int) -
 
 async def test_a_range_is_read_alone(disk_store: AssetStore) -> None:
     asset = await put(disk_store)
-    assert await disk_store.read_range(asset.sha256, 262_000, 300) == CONTENT[262_000:262_300]
-    assert await disk_store.read_range(asset.sha256, len(CONTENT) - 5, 300) == CONTENT[-5:]
+    assert await whole(disk_store.stream_range(asset.sha256, 262_000, 300)) == CONTENT[262_000:262_300]
+    assert await whole(disk_store.stream_range(asset.sha256, len(CONTENT) - 5, 300)) == CONTENT[-5:]
 
 
 @pytest.mark.parametrize("damage", ["bit", "cut", "longer", "emptied"])
@@ -161,7 +161,7 @@ async def test_an_asset_whose_content_is_lost_is_told_with_the_place(
 @pytest.mark.parametrize("reference", ["../secret", "/etc/passwd", "", "A" * 64, "0" * 63, f"{'0' * 64}\n"])
 async def test_a_reference_cannot_lead_out_of_the_folder(disk_store: AssetStore, reference: str) -> None:
     with pytest.raises(AssetMissing):
-        await disk_store.read_range(reference, 0, 10)
+        await whole(disk_store.stream_range(reference, 0, 10))
 
 
 async def test_an_asset_that_was_never_put_cannot_be_held_or_looked_at(store: AssetStore) -> None:
@@ -171,7 +171,7 @@ async def test_an_asset_that_was_never_put_cannot_be_held_or_looked_at(store: As
         await store.info("0" * 64)
 
 
-async def test_a_hold_is_renewed_and_released(store: AssetStore) -> None:
+async def test_a_hold_is_renewed(store: AssetStore) -> None:
     asset = await put(store, holder="run-1")
     before = (await store.info(asset.sha256)).holders[0]
     await store.hold(asset.sha256, "run-1")
@@ -180,10 +180,6 @@ async def test_a_hold_is_renewed_and_released(store: AssetStore) -> None:
     assert renewed.until is not None
     assert renewed.until > before.until
     assert renewed.until - renewed.since == pytest.approx(30 * 86400, abs=5)
-
-    await store.release(asset.sha256, "run-1")
-    await store.release(asset.sha256, "run-1")
-    assert (await store.info(asset.sha256)).holders == ()
 
 
 async def test_a_file_larger_than_the_limit_is_refused_and_leaves_nothing(

@@ -23,7 +23,7 @@ from storage.accounts import insert_account
 from storage.database import Database
 from storage.errors import DatabaseTaken, DatabaseUnavailable, SchemaTooNew
 from storage.migrate import MIGRATIONS
-from storage.schema import accounts, metadata
+from storage.schema import accounts, installation, metadata
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "planted-4f1c9a"
@@ -135,6 +135,22 @@ async def test_migrating_again_changes_nothing(database: Database) -> None:
     assert await schema_of(database) == before
     async with database.read() as connection:
         assert await connection.scalar(select(accounts.c.name)) == "crm-main"
+
+
+async def test_a_database_has_an_id_of_its_own_that_stays(database: Database) -> None:
+    async with opened("sqlite+aiosqlite://") as other:
+        await other.migrate()
+        first = await ids_in(other)
+    before = await ids_in(database)
+    await database.migrate()
+
+    assert await ids_in(database) == before
+    assert len({*first, *before}) == 2
+
+
+async def ids_in(database: Database) -> list[str]:
+    async with database.read() as connection:
+        return list(await connection.scalars(select(installation.c.id)))
 
 
 async def test_processes_that_start_at_once_migrate_once(database_url: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storage.assets.threads import in_thread
+from storage.assets.threads import in_thread, taken_from_thread
 from storage.errors import AssetMissing, AssetStoreUnavailable
 
 CHUNK_BYTES = 256 * 1024
@@ -79,7 +79,8 @@ class LocalBlobs:
     async def read(self, sha256: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         with unavailable(f"asset {sha256[:12]}… in {self._folder} cannot be read"):
             try:
-                descriptor = await in_thread(os.open, self._path(sha256), os.O_RDONLY | os.O_NOFOLLOW)
+                path = self._path(sha256)
+                descriptor = await taken_from_thread(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW), os.close)
             except FileNotFoundError:
                 raise missing(sha256, self.where) from None
             try:

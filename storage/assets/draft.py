@@ -16,7 +16,7 @@ from typing import Any
 
 from definitions.asset import Asset
 from storage.assets.blobs import make_private, unavailable
-from storage.assets.threads import in_thread
+from storage.assets.threads import in_thread, taken_from_thread
 from storage.errors import AssetStoreFull, AssetStoreUnavailable
 
 SLICE_BYTES = 1024 * 1024
@@ -167,11 +167,11 @@ class Staging:
         deadline = time.monotonic() + WAIT_SECONDS
         with unavailable(f"no file can be made in {self._folder}"):
             await in_thread(make_private, self._folder)
-            while (opened := await in_thread(_try_open, paths, beside=False)) is None:
+            while (opened := await _taken(paths, beside=False)) is None:
                 if time.monotonic() > deadline:
                     break
                 await asyncio.sleep(0.1)
-            opened = opened or await in_thread(_try_open, paths, beside=True)
+            opened = opened or await _taken(paths, beside=True)
         if opened is None:
             raise AssetStoreUnavailable(
                 f"{len(paths)} processes have begun the same file in {self._folder}, and stand still: look for workers "
@@ -215,6 +215,14 @@ def _run_of(path: Path) -> str | None:
 
 def _drafts(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
+
+
+async def _taken(paths: Sequence[Path], *, beside: bool) -> tuple[Path, int] | None:
+    def give_back(opened: tuple[Path, int] | None) -> None:
+        if opened is not None:
+            os.close(opened[1])
+
+    return await taken_from_thread(lambda: _try_open(paths, beside=beside), give_back)
 
 
 def _try_open(paths: Sequence[Path], *, beside: bool) -> tuple[Path, int] | None:

@@ -14,7 +14,6 @@ import pytest
 
 from storage.assets import AssetStore, draft
 from storage.assets.garbage import Fate
-from storage.assets.threads import in_thread
 from storage.errors import AssetMissing, AssetStoreUnavailable
 from tests.fixtures.assets import CONTENT, blobs, drafts, whole
 
@@ -319,23 +318,3 @@ async def test_a_process_killed_in_the_middle_of_a_commit_leaves_nothing_that_is
     assert await whole(store.read(asset)) == CONTENT
     assert [holder.name for holder in (await store.info(digest)).holders] == ["run-1"]
     assert len(blobs(asset_folder)) == 1
-
-
-async def test_a_cancelled_append_leaves_the_file_only_when_its_thread_has(disk_store: AssetStore) -> None:
-    began, left = asyncio.Event(), []
-    loop = asyncio.get_running_loop()
-
-    def work() -> None:
-        loop.call_soon_threadsafe(began.set)
-        while not cancelled:
-            pass
-        left.append("thread")
-
-    cancelled: list[bool] = []
-    task = asyncio.ensure_future(in_thread(work))
-    await began.wait()
-    task.cancel()
-    cancelled.append(True)
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert left == ["thread"]

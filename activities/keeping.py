@@ -4,7 +4,7 @@ import posixpath
 import re
 from urllib.parse import unquote
 
-from activities.streams import Assets
+from activities.streams import Assets, Draft
 from definitions.asset import Asset, check_file_name
 from definitions.fields import check_media_type
 from definitions.run import Call
@@ -30,6 +30,7 @@ async def keep_answer(assets: Assets, answer: StreamedReply, call: Call, *, key:
     async with assets.draft(key) as draft:
         try:
             await draft.rewind(0)
+            await _check_room(draft, answer)
             gathered = bytearray()
             async for part in answer.body:
                 gathered += part
@@ -43,6 +44,13 @@ async def keep_answer(assets: Assets, answer: StreamedReply, call: Call, *, key:
         except BaseException:
             await draft.discard()
             raise
+
+
+async def _check_room(draft: Draft, answer: StreamedReply) -> None:
+    """Where an answer says that it is large. For small ones room is left: an unsafe call is not made again for them."""
+    told = answer.header("content-length") or ""
+    if told.isdecimal() and int(told) > SLICE_BYTES:
+        await draft.check_room(int(told))
 
 
 def name_of(disposition: str | None, path: str) -> str:

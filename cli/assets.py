@@ -56,8 +56,10 @@ def put(
     async def keep(stores: "Stores") -> "Asset":
         from storage.assets import USER
 
-        with opened(file) as source, progress(called, size_of(source)) as advance:
-            return await stores.assets.put(pieces(source, advance), name=called, media_type=kind, holder=USER)
+        with opened(file) as source, progress(called, size := size_of(source)) as advance:
+            return await stores.assets.put(
+                pieces(source, advance), name=called, media_type=kind, holder=USER, about=size
+            )
 
     asset = _checked(lambda: with_stores(keep))
     printer = Printer(output)

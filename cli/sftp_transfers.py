@@ -223,5 +223,7 @@ async def _store(session: Session, file: str, called: str) -> "Asset":
     from storage.assets import USER
 
     media_type = mimetypes.guess_type(called)[0] or "application/octet-stream"
-    with opened(file) as source, progress(called, size_of(source)) as advance:
-        return await session.stores.assets.put(pieces(source, advance), name=called, media_type=media_type, holder=USER)
+    with opened(file) as source, progress(called, size := size_of(source)) as advance:
+        return await session.stores.assets.put(
+            pieces(source, advance), name=called, media_type=media_type, holder=USER, about=size
+        )

@@ -111,6 +111,7 @@ async def put(asked: Annotated[Upload, Query()], request: Request, response: Res
                 holder=USER,
                 limit=door.stores.settings.asset_max_bytes,
                 sha256=asked.sha256,
+                about=_announced(request),
             )
     except ClientDisconnect:
         raise Problem(400, "cut_off", "the request's body did not arrive whole", "send it again", CLOSE) from None
@@ -212,6 +213,11 @@ def _part(request: Request, asset: Asset, tag: str) -> Part | None:
         told = f"the asset has {asset.size} bytes: there is nothing in the range that was asked for"
         headers = {"Content-Range": f"bytes */{asset.size}"}
         raise Problem(416, "range_not_satisfiable", told, "ask for a range within it", headers) from None
+
+
+def _announced(request: Request) -> int | None:
+    told = request.headers.get("content-length", "")
+    return int(told) if told.isdecimal() else None
 
 
 def _name_sent(request: Request) -> str:

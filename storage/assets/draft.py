@@ -22,6 +22,8 @@ from storage.errors import AssetStoreFull, AssetStoreUnavailable
 SLICE_BYTES = 1024 * 1024
 RESERVE_BYTES = 64 * 1024 * 1024
 """Room that a file which is known to be large leaves: the database may be on the same disk."""
+LOOK_BYTES = 16 * 1024 * 1024
+"""After so many the room is looked at again: others write, too, and not everything says how large it is."""
 WAIT_SECONDS = 10.0
 """For another process that writes the same draft: an attempt that was given up ends, or is killed, within that."""
 AT_ONCE = 8
@@ -45,6 +47,7 @@ class Draft:
         self._size = os.fstat(descriptor).st_size
         self._digest = hashlib.sha256()
         self._digested = 0
+        self._unlooked = 0
         self._alone = asyncio.Lock()
         self._over = False
 
@@ -58,15 +61,13 @@ class Draft:
 
         Raises AssetStoreFull.
         """
-        free = await self._in_thread(_free, self._descriptor)
-        if more > free - RESERVE_BYTES:
-            raise AssetStoreFull(
-                f"{more} bytes do not fit into {self._path.parent}: {max(free, 0)} are free there, of which "
-                f"{RESERVE_BYTES} are kept for other work; make room on that disk"
-            )
+        await self._in_thread(self._check_room, more)
 
     async def append(self, data: bytes) -> None:
-        """Returns when the operating system has it; a crash of the machine alone can lose it before `commit`."""
+        """Returns when the operating system has it; a crash of the machine alone can lose it before `commit`.
+
+        Raises AssetStoreFull: a large file leaves no room for others.
+        """
         await self._in_thread(self._append, data)
 
     async def rewind(self, size: int) -> None:
@@ -110,7 +111,19 @@ class Draft:
             with unavailable(f"a file in {self._path.parent} cannot be written"):
                 return await in_thread(work, *args, **kwargs)
 
+    def _check_room(self, more: int) -> None:
+        free = _free(self._descriptor)
+        if more > free - RESERVE_BYTES:
+            raise AssetStoreFull(
+                f"{more} bytes do not fit into {self._path.parent}: {max(free, 0)} are free there, of which "
+                f"{RESERVE_BYTES} are kept for other work; make room on that disk"
+            )
+        self._unlooked = 0
+
     def _append(self, data: bytes) -> None:
+        self._unlooked += len(data)
+        if self._unlooked >= LOOK_BYTES:
+            self._check_room(len(data))
         view, end = memoryview(data), self._size
         try:
             while view:

@@ -65,24 +65,25 @@ class AssetStore:
         holder: str,
         limit: int | None = None,
         sha256: str | None = None,
-        size: int | None = None,
+        about: int | None = None,
     ) -> Asset:
-        """Keep what comes, in constant memory; `sha256` and `size` are what is expected of it.
+        """Keep what comes, in constant memory; with `sha256`, only what has that. `about`: how many bytes will come, as
+        far as that is known, for which room is looked before the first.
 
         Raises:
             AssetTooLarge: it has more than `limit` bytes.
             AssetDamaged: it is not what was expected.
-            AssetStoreUnavailable: no room, or no way there.
+            AssetStoreFull: no room.
+            AssetStoreUnavailable: no way there.
             ValueError: the name or media type cannot be one.
         """
         Asset(sha256="0" * 64, size=0, name=name, media_type=media_type)  # before any byte is taken
         async with self.draft() as draft:
+            await draft.check_room(about or 0)
             async for chunk in chunks:
                 if limit is not None and draft.size + len(chunk) > limit:
                     raise AssetTooLarge(f"the file has more than {limit} bytes, which is the most that is taken")
                 await draft.append(chunk)
-            if size is not None and draft.size != size:
-                raise AssetDamaged(f"the file has {draft.size} bytes where {size} were announced: send it again")
             if sha256 is not None and await draft.sha256() != sha256.lower():
                 raise AssetDamaged("the file has another SHA-256 than was announced: send it again")
             return await draft.commit(name=name, media_type=media_type, holder=holder)

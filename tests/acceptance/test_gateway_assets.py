@@ -216,6 +216,15 @@ async def test_a_folder_that_cannot_be_written_is_told(idle_gateway: Gateway) ->
     assert (answer.status_code, answer.json()["category"]) == (503, "asset_store_unavailable")
 
 
+async def test_a_file_for_which_there_is_no_room_is_refused(
+    open_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.assets.draft.RESERVE_BYTES", 2**60)
+    answer = await put(open_gateway, unique())
+    assert (answer.status_code, answer.json()["category"]) == (503, "asset_store_unavailable")
+    assert answer.json()["detail"].startswith("16000 bytes do not fit into TIELINE_DATA_DIR/assets/staging: ")
+
+
 async def test_a_file_may_be_larger_than_other_bodies_up_to_its_own_limit(idle: Installation) -> None:
     settings = idle.stores.settings.model_copy(update={"asset_max_bytes": limits.MAX_BODY_BYTES + 1_000_000})
     object.__setattr__(idle.stores, "settings", settings)

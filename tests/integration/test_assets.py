@@ -190,14 +190,9 @@ async def test_a_file_larger_than_the_limit_is_refused_and_leaves_nothing(
     assert blobs(asset_folder) + drafts(asset_folder) == []
 
 
-@pytest.mark.parametrize(
-    ("expected", "told"), [({"size": 5}, "524288 bytes where 5 were"), ({"sha256": "0" * 64}, "another SHA-256")]
-)
-async def test_a_file_that_is_not_what_was_announced_is_refused(
-    disk_store: AssetStore, asset_folder: Path, expected: dict[str, int | str], told: str
-) -> None:
-    with pytest.raises(AssetDamaged, match=told):
-        await disk_store.put(pieces(CONTENT), name="a", media_type="text/csv", holder=USER, **expected)  # type: ignore[arg-type]
+async def test_a_file_that_is_not_what_was_announced_is_refused(disk_store: AssetStore, asset_folder: Path) -> None:
+    with pytest.raises(AssetDamaged, match="another SHA-256"):
+        await disk_store.put(pieces(CONTENT), name="a", media_type="text/csv", holder=USER, sha256="0" * 64)
     assert blobs(asset_folder) + drafts(asset_folder) == []
 
 

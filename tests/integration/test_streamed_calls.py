@@ -289,6 +289,23 @@ async def test_an_answer_that_cannot_be_kept_is_fetched_again_only_where_that_is
     assert "no space left on device" in failure.message
 
 
+async def test_a_large_answer_for_which_there_is_no_room_is_told_before_it_is_read(
+    calls: Calls, http_server: FaultServer, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.assets.draft.RESERVE_BYTES", 2**60)
+    small, large = CONTENT[:1000], CONTENT * 3
+    http_server.reply("/files/small", body=small)
+    http_server.reply("/files/report", body=large)
+
+    kept = await calls.make("/files/small", answer="asset")
+    failure = await calls.failure(answer="asset")
+
+    assert kept.bytes == len(small)
+    assert (failure.category, failure.verdict) == ("asset_store_unavailable", Verdict.AGAIN)
+    assert f"{len(large)} bytes do not fit" in failure.message
+    assert drafts(asset_folder) == []
+
+
 # ---- bodies
 
 

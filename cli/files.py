@@ -2,26 +2,30 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from cli.errors import CliError
+
+T = TypeVar("T")
 
 PIECE_BYTES = 1024 * 1024
 
 
 @contextlib.contextmanager
 def opened(file: str) -> Iterator[IO[bytes]]:
-    """For reading; `-` is standard input."""
+    """For reading; `-` is standard input. A buffer could not be closed while a thread waits for what a pipe brings."""
     if file == "-":
         yield sys.stdin.buffer
         return
     try:
-        source = Path(file).expanduser().open("rb")
+        source = Path(file).expanduser().open("rb", buffering=0)
     except OSError as error:
         raise CliError(f"{file or 'the empty file name'} cannot be read ({error.strerror})") from None
     with source:
@@ -49,9 +53,39 @@ def size_of(source: IO[bytes]) -> int | None:
 
 async def pieces(source: IO[bytes], advance: Callable[[int], None]) -> AsyncIterator[bytes]:
     """What it holds; `advance` is told how much was taken."""
-    while piece := await asyncio.to_thread(source.read, PIECE_BYTES):
+    while piece := await _in_daemon(lambda: _piece(source)):
         yield piece
         advance(len(piece))
+
+
+def _piece(source: IO[bytes]) -> bytes:
+    """A whole one, however little a pipe gives out at once; less at the end."""
+    piece = bytearray()
+    while len(piece) < PIECE_BYTES and (part := source.read(PIECE_BYTES - len(piece))):
+        piece += part
+    return bytes(piece)
+
+
+async def _in_daemon(work: Callable[[], T]) -> T:
+    """Beside the event loop, in a thread for which nobody waits at Ctrl-C: what is read may never come."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(outcome: Callable[[], None]) -> None:
+        if not done.done():
+            outcome()
+
+    def work_and_tell() -> None:
+        try:
+            result = work()
+            outcome = functools.partial(done.set_result, result)
+        except Exception as error:
+            outcome = functools.partial(done.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, outcome)
+
+    threading.Thread(target=work_and_tell, daemon=True).start()
+    return await done
 
 
 async def counted(chunks: AsyncIterator[bytes], advance: Callable[[int], None]) -> AsyncIterator[bytes]:

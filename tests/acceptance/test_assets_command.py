@@ -3,14 +3,16 @@
 import asyncio
 import hashlib
 import json
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.assets import CONTENT, backdate, blobs
+from tests.fixtures.assets import CONTENT, backdate, blobs, drafts
 from tests.fixtures.commandline import Tieline
 from tests.fixtures.s3 import ACCESS_KEY_ID, SECRET, S3Server
+from tests.fixtures.waiting import until
 
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -78,6 +80,20 @@ async def test_an_asset_goes_through_pipes(tieline: Tieline) -> None:
     put = await tieline("assets", "put", "-", "--name", "piped.txt", stdin=b"through a pipe")
     got = await tieline("assets", "get", put.output.strip(), "-")
     assert (got.status, got.output, got.errors) == (0, "through a pipe", "")
+
+
+async def test_ctrl_c_ends_a_put_that_waits_for_standard_input(tieline: Tieline) -> None:
+    process = await tieline.start("assets", "put", "-", "--name", "piped.txt")
+    assert process.stdin is not None
+    process.stdin.write(b"some of it")
+    await until(lambda: bool(drafts(tieline.folder / "assets")))
+
+    process.send_signal(signal.SIGINT)
+    status = await asyncio.wait_for(process.wait(), 10)  # its input is open all the while
+    _, errors = await process.communicate()
+
+    assert (status, errors) == (130, b"")
+    assert drafts(tieline.folder / "assets") == []
 
 
 async def test_its_own_name_never_replaces_a_file_and_a_given_one_does(

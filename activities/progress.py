@@ -17,8 +17,8 @@ from definitions.asset import Asset
 from definitions.base import Model
 from definitions.sftp import Transferred
 
-MAX_BEGUN = 8
-"""What older attempts left was taken over, or removed, by one of so many that followed."""
+MAX_BEGUN = 1000
+"""Some days of attempts, 11 bytes each. Only where servers hide what was sent is anything left of the older ones."""
 
 
 class Phase(StrEnum):

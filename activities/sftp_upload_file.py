@@ -111,23 +111,29 @@ class FileUpload:
         if plan.in_place or (before is not None and before.part == task.beats.attempt):
             yield plan.part, task.beats.attempt
         if not plan.in_place:
-            yield from zip(plan.earlier, task.attempts_before, strict=True)
+            last = None if before is None else before.part
+            for place, attempt in zip(plan.earlier, plan.attempts_before, strict=True):
+                if attempt == last or self._looks.may_hold(place.path):  # as it was when this attempt began
+                    yield place, attempt
 
     async def _rename_unseen(self, before: FileProgress) -> Transferred:
-        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done."""
+        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done.
+
+        Only of what was about to be published: what other attempts left is not whole.
+        """
         target = self._plan.target
         await self._publish_checksum(before.sha256)
-        for place, _ in self._begun():
-            try:
-                await self._session.rename(place.path, target.path, replace=self._replaces)
-                break
-            except SftpError as error:
-                if error.code not in ("not_found", "already_exists"):
-                    raise
-                if error.code == "already_exists" and await self._removed(place.path):
-                    raise Refused("already_exists", f"{target.shown} is there already") from None
-        else:
+        path = self._plan.part_of(before.part).path
+        try:
+            await self._session.rename(path, target.path, replace=self._replaces)
+        except SftpError as error:
+            if error.code not in ("not_found", "already_exists"):
+                raise
+            if error.code == "already_exists" and await self._removed(path):
+                del self._task.progress.files[self._plan.index]  # nothing of it was published
+                raise Refused("already_exists", f"{target.shown} is there already") from None
             self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
+        await end_replacement(self._task, target)
         return await self._finish(result_of(self._plan, before))
 
     async def _refuse_what_is_beside(self) -> None:

@@ -39,6 +39,8 @@ class SftpSession:
         self._shared = connection
         self._sftp = connection.sftp
         self._listings: set[Listing] = set()
+        self.rename_keeps = connection.rename_keeps
+        """Whether it is known that a rename that is not to replace anything does not."""
         connection.users += 1
 
     def end(self) -> None:

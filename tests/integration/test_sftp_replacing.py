@@ -169,3 +169,42 @@ async def test_an_old_file_of_the_same_size_is_not_taken_for_a_second_name_of_ou
 
     assert attempts.names() == ["file.bin"]
     assert attempts.path("file.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("type_", ["upload", "copy", "move"])
+async def test_a_server_whose_rename_replaces_is_asked_once_more_before_a_file_that_is_to_stay(
+    troubled: Attempts, faulty: FaultySftp, type_: str
+) -> None:
+    faulty.rename_replaces = True
+    troubled.path("a").write_bytes(CONTENT)
+    looks = 0
+
+    def appears(path: str) -> bool:
+        nonlocal looks
+        looks += path.endswith("/b")
+        if looks == 2:
+            troubled.path("b").write_bytes(b"theirs")
+        return False
+
+    operation = upload_of(await troubled.keep(CONTENT), "b") if type_ == "upload" else {"path": "a", "to": "b"}
+    failure = await troubled.fails(type_, cut=Cut("lstat", when=appears), **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "already_exists")
+    assert troubled.path("b").read_bytes() == b"theirs"
+    assert troubled.names() == ["a", "b"]
+
+
+async def test_there_a_file_that_another_attempt_publishes_at_the_same_moment_is_ours(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    faulty.rename_replaces = True
+
+    def published(path: str) -> bool:
+        if path.endswith("file.bin") and (parts := list(troubled.folder.glob("*.part"))):
+            parts[0].rename(troubled.path("file.bin"))
+        return False
+
+    result = await troubled.do("upload", cut=Cut("lstat", when=published), **upload_of(await troubled.keep(CONTENT)))
+
+    assert troubled.names() == ["file.bin"]
+    assert result.sha256 == sha256(CONTENT)

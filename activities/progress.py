@@ -117,6 +117,7 @@ class Told(Model):
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
     setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
+    refusals: int = Field(default=0, description="Times that the server failed without a reason, or broke the protocol")
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
@@ -153,6 +154,7 @@ class Progress:
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
         self.setbacks = told.setbacks
+        self.refusals = told.refusals
         # Before attempts were told apart they all wrote to the same name.
         self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
@@ -171,6 +173,7 @@ class Progress:
             files=dict(self.files),
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
             setbacks=self.setbacks,
+            refusals=self.refusals,
             begun=self.begun,
             settled=self._settled(),
             source=self.source,

@@ -7,6 +7,7 @@ import asyncssh
 import pytest
 
 from activities.parking import CallFailed
+from activities.sftp_judge import PATIENCE
 from definitions.run import Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -27,14 +28,15 @@ async def test_a_file_moved_onto_itself_is_refused_and_stays(
     assert troubled.path("a").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("attempt", [1, 5])
+@pytest.mark.parametrize("refusals", [0, PATIENCE - 1])
 async def test_a_file_whose_new_name_is_itself_in_other_capitals_is_never_removed_to_make_place(
-    troubled: Attempts, faulty: FaultySftp, attempt: int
+    troubled: Attempts, faulty: FaultySftp, refusals: int
 ) -> None:
     faulty.without, faulty.folds_case = {POSIX_RENAME}, True
+    troubled.told = {"refusals": refusals}
     troubled.path("report").write_bytes(b"precious")
 
-    failure = await troubled.fails("move", attempt=attempt, path="report", to="REPORT", overwrite="replace")
+    failure = await troubled.fails("move", path="report", to="REPORT", overwrite="replace")
 
     assert (failure.verdict, failure.category) == (Verdict.FINAL, "already_exists")
     assert troubled.path("report").read_bytes() == b"precious"

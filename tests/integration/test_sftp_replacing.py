@@ -10,6 +10,7 @@ import asyncssh
 import pytest
 
 from activities.parking import CallFailed
+from activities.sftp_judge import PATIENCE
 from definitions.run import Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -34,21 +35,20 @@ def elsewhere() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("attempt", [1, 5])
+@pytest.mark.parametrize(("before", "verdict"), [(0, Verdict.AGAIN), (PATIENCE - 1, Verdict.FINAL)])
 async def test_a_rename_that_cannot_succeed_leaves_the_old_file_as_it_was(
-    attempts: Attempts, elsewhere: Path, attempt: int
+    attempts: Attempts, elsewhere: Path, before: int, verdict: Verdict
 ) -> None:
     """OpenSSH calls a rename across file systems a failure, as it does many other things."""
+    attempts.told = {"refusals": before}
     attempts.path("file.bin").write_bytes(b"old")
     inode = attempts.path("file.bin").stat().st_ino
     attempts.root, attempts.modes = "/", {"temporary_folder": str(elsewhere).lstrip("/")}
     target = f"{attempts.folder}/file.bin".lstrip("/")
 
-    failure = await attempts.fails(
-        "upload", attempt=attempt, **upload_of(await attempts.keep(b"new"), target, overwrite="replace")
-    )
+    failure = await attempts.fails("upload", **upload_of(await attempts.keep(b"new"), target, overwrite="replace"))
 
-    assert failure.verdict is (Verdict.AGAIN if attempt == 1 else Verdict.FINAL)
+    assert failure.verdict is verdict
     assert attempts.path("file.bin").read_bytes() == b"old"
     assert attempts.path("file.bin").stat().st_ino == inode
     assert attempts.names() == ["file.bin"]

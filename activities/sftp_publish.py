@@ -179,10 +179,12 @@ async def content_hash(session: Session, path: str, ends: Sequence[int] = ()) ->
     return whole.hexdigest(), [piece.hexdigest() for piece in pieces]
 
 
-async def remove_quietly(session: Session, path: str) -> None:
-    """What is not there needs no removal; what cannot be removed stays."""
+async def remove_quietly(session: Session, path: str) -> bool:
+    """What is not there needs no removal; what cannot be removed stays (False)."""
     try:
         await session.remove(path)
     except SftpError as error:
         if error.code in ("connection_lost", "timeout", "stalled"):
             raise
+        return error.code == "not_found"
+    return True

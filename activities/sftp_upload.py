@@ -56,8 +56,8 @@ async def _sweep(task: Task, operation: SftpUpload, plans: Sequence[Plan]) -> No
     looks = Looks(task.session)
     await looks.prepare(names)
     for name in names:
-        if looks.may_hold(name):
-            await remove_quietly(task.session, name)
+        if looks.may_hold(name) and not await remove_quietly(task.session, name):
+            task.notes.add(f"an unfinished file of an earlier attempt could not be removed, and stays: {name}")
 
 
 def _is_begun(task: Task, plan: Plan, looks: Looks) -> bool:

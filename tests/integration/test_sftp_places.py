@@ -9,7 +9,7 @@ from definitions.run import Verdict
 from tests.fixtures.sftp_attempts import Attempts
 from tests.fixtures.sftp_runs import upload_of
 
-HOSTILE = ["../x", "a/../../x", "a\nb", "a\0b", "~root/x", "a\x7fb", "\ud800"]
+HOSTILE = ["../x", "..\\..\\x", "a\\b", "a/../../x", "a\nb", "a\0b", "~root/x", "a\x7fb", "\ud800"]
 
 
 @pytest.mark.parametrize("path", HOSTILE)
@@ -19,7 +19,7 @@ async def test_a_path_that_no_file_may_have_makes_no_operation(attempts: Attempt
         await attempts.do(type_, path=path)
 
 
-@pytest.mark.parametrize("value", ["..", ".", "a/b", "a\nb", "a\0b", ""])
+@pytest.mark.parametrize("value", ["..", ".", "a/b", "..\\..\\x", "a\nb", "a\0b", ""])
 async def test_a_parameter_that_would_leave_its_part_of_the_path_is_refused(attempts: Attempts, value: str) -> None:
     attempts.parameters = {"customer": value}
 

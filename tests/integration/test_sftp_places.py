@@ -171,3 +171,28 @@ async def test_a_long_name_has_a_temporary_name_that_fits_as_well(attempts: Atte
     await attempts.do("upload", **upload_of(await attempts.keep(b"x", name), "in/"))
 
     assert attempts.names() == [f"in/{name}"]
+
+
+@pytest.mark.parametrize("length", [200, 248])
+async def test_a_long_name_and_its_checksum_are_told_apart_until_they_are_whole(
+    attempts: Attempts, length: int
+) -> None:
+    name = "n" * length
+
+    await attempts.do("upload", **upload_of(await attempts.keep(b"content"), name, checksum_file=True))
+
+    assert attempts.names() == [name, f"{name}.sha256"]
+    assert attempts.path(name).read_bytes() == b"content"
+
+
+async def test_a_name_whose_checksum_would_have_one_that_is_too_long_is_refused_before_anything_is_sent(
+    attempts: Attempts,
+) -> None:
+    operation = upload_of(await attempts.keep(b"x"), "n" * 249, checksum_file=True)
+
+    failure = await attempts.fails("upload", **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
+    assert "has 256 bytes, and 255 are the most" in failure.message
+    assert "leave checksum_file out" in failure.suggested_action
+    assert attempts.names() == []

@@ -37,6 +37,8 @@ from storage.errors import AssetDamaged, AssetMissing, AssetStoreFull, AssetStor
 
 BEAT_EVERY = 1.0
 """Seconds. The worker sends every fifth or so of the heartbeats on to Temporal."""
+MOST_NAMED = 50
+"""Files that a message names with their hashes."""
 UNCHECKED = "the server's key was not checked, as the integration says host_key: insecure: anybody can be this server"
 
 _DOES: dict[str, Callable[[Task, Any], Awaitable[Outcome]]] = {
@@ -155,6 +157,7 @@ class SftpActivities:
                 outcome = await _DOES[operation.type](task, operation)
         seconds = time.monotonic() - clock
         return SftpResult(
+            success=not outcome.failed,
             message=outcome.message,
             timing=Timing(started=started, seconds=round(seconds, 3), connected_after=round(connected_after, 3)),
             paths=outcome.paths,
@@ -163,6 +166,7 @@ class SftpActivities:
             sha256=outcome.sha256,
             resumed_from=outcome.resumed_from,
             files=outcome.files,
+            failed=outcome.failed,
             entries=outcome.entries,
             next_cursor=outcome.next_cursor,
             exists=outcome.exists,
@@ -283,10 +287,15 @@ def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) ->
 
 def _with_done(failure: Failure, beats: Beats) -> Failure:
     """Whoever reads why one file failed wants to know of the others."""
-    done = len(beats.progress.done) + len(beats.progress.fetched)
-    if not done:
-        return failure
-    return failure.model_copy(update={"message": f"{failure.message}; {done} other files were done"})
+    done, fetched = len(beats.progress.done), list(beats.progress.fetched.values())
+    told = [f"{failure.message}"]
+    if done:
+        told.append(f"{done} other files were done")
+    if fetched:  # their sources may be gone: there is no other way to them
+        named = ", ".join(f"{each.path} ({each.asset.sha256})" for each in fetched[:MOST_NAMED])
+        more = f" and {len(fetched) - MOST_NAMED} more" if len(fetched) > MOST_NAMED else ""
+        told.append(f"{len(fetched)} were fetched, and are assets with these SHA-256: {named}{more}")
+    return failure.model_copy(update={"message": "; ".join(told)})
 
 
 def _with_what_is_aside(failure: Failure, beats: Beats) -> Failure:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from activities.progress import Fetched, Seen
+from activities.sftp_apart import Apart
 from activities.sftp_entries import Entries
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, checked_name
@@ -38,18 +39,21 @@ class Wanted:
 
 async def download(task: Task, operation: SftpDownload) -> Outcome:
     """Raises Refused, SftpError, AssetStoreFull, AssetStoreUnavailable."""
-    await _settle(task, operation)
-    wanted = await _wanted(task, operation)
+    apart = Apart(task, operation)
+    await _settle(task, operation, apart)
+    wanted = await _wanted(task, operation, apart)
 
     async def one(file: Wanted) -> None:
-        await _fetch_and_settle(task, operation, file)
+        with apart.of(file.place.shown):
+            await _fetch_and_settle(task, operation, file)
 
     await in_turn(((file, (file.seen.size or 0) <= SMALL) for file in wanted), one)
+    failed = apart.end()
     fetched = sorted(task.progress.fetched.values(), key=lambda each: each.path)
-    return outcome_of_files("fetched", tuple(_result(each) for each in fetched))
+    return outcome_of_files("fetched", tuple(_result(each) for each in fetched), failed)
 
 
-async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
+async def _wanted(task: Task, operation: SftpDownload, apart: Apart) -> list[Wanted]:
     """What there is to fetch, without what earlier attempts have fetched."""
     places = [await task.places.resolve(path) for path in operation.paths]
     if operation.glob:
@@ -61,18 +65,19 @@ async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
     chosen, looked = list(left.values())[:room], dict[str, Wanted]()
 
     async def look(place: Place) -> None:
-        looked[place.shown] = await _look(task, operation, place)
+        before = looked.pop(place.shown, None)
+        with apart.of(place.shown, first=True):
+            found = await _look(task, operation, place)
+            if before is not None and found.seen != before.seen:
+                raise Refused("source_changed", f"{place.shown} is being changed")
+            looked[place.shown] = found
 
     await in_turn(((place, True) for place in chosen), look)
-    young = [place for place in chosen if _is_young(task, operation, looked[place.shown].seen)]
+    young = [each.place for each in looked.values() if _is_young(task, operation, each.seen)]
     if young:
-        before = dict(looked)
         await sleep(SETTLED_AFTER)
         await in_turn(((place, True) for place in young), look)
-        for place in young:
-            if looked[place.shown].seen != before[place.shown].seen:
-                raise Refused("source_changed", f"{place.shown} is being changed")
-    return [looked[place.shown] for place in chosen]
+    return [looked[place.shown] for place in chosen if place.shown in looked]
 
 
 def _is_young(task: Task, operation: SftpDownload, seen: Seen) -> bool:
@@ -184,10 +189,11 @@ async def _check_whole(task: Task, operation: SftpDownload, draft: Draft, file: 
         raise Refused("checksum_mismatch", f"{file.place.shown} has another SHA-256 than it should")
 
 
-async def _settle(task: Task, operation: SftpDownload) -> None:
+async def _settle(task: Task, operation: SftpDownload, apart: Apart) -> None:
     """What an earlier attempt has fetched, and may not have deleted or moved."""
     for fetched in [each for each in task.progress.fetched.values() if not each.ended]:
-        await _deal_with_source(task, operation, fetched)
+        with apart.of(fetched.path):
+            await _deal_with_source(task, operation, fetched)
 
 
 async def _deal_with_source(task: Task, operation: SftpDownload, fetched: Fetched) -> None:
@@ -228,8 +234,8 @@ def seen_of(file: RemoteFile) -> Seen:
 
 
 def escaped(path: str) -> str:
-    """A path that was rendered, as a template of itself."""
-    return path.replace("{", "{{").replace("}", "}}")
+    """A path that was rendered, as a template of itself: a name on a server may begin with ~."""
+    return "./" + path.replace("{", "{{").replace("}", "}}")
 
 
 def _result(fetched: Fetched) -> Transferred:

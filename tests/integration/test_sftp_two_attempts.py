@@ -209,8 +209,8 @@ async def test_many_small_files_of_a_stopped_attempt_arrive_once_each(attempts: 
 async def test_one_that_wakes_before_its_first_byte_makes_nothing_though_it_could_be_killed_at_once(
     attempts: Attempts, rename: bool
 ) -> None:
-    """An unfinished file would stay, or a file that the server has taken away since would arrive once more."""
-    attempts.modes = {"rename": rename, "moves_on_arrival": True}
+    """An unfinished file would stay, or a file that somebody has taken away since would arrive once more."""
+    attempts.modes = {"rename": rename}
     there: list[list[str]] = []
 
     def wakes() -> None:

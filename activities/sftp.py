@@ -18,6 +18,7 @@ from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
 from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
+from activities.sftp_leftovers import leftovers
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_publish import remove_quietly, settle
@@ -110,6 +111,19 @@ class SftpActivities:
             failure = unforeseen(call, error)
         tell(call, failure)
         raise application_error(failure, None if failure.verdict is Verdict.AGAIN else beats.details())
+
+    @activity.defn(name="tieline.sftp_clean_up")
+    async def clean_up(self, call: SftpCall) -> None:
+        """Take away what a run leaves that ends while no attempt is at it, as well as that goes within a short time."""
+        beats = Beats(read_progress([call.progress] if call.progress else []), _keep_to_oneself)
+        with contextlib.suppress(CredentialError, SftpError, Refused, TimeoutError):
+            credential = await self._credentials.resolve(call.credential)
+            if credential.cause is not None:
+                return  # a server that has refused the account is not asked again, or it may lock the user out
+            server, address = sftp_server(credential)
+            async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
+                unfinished = await leftovers(self._task(call, credential, address, session, beats, {}, set()))
+            await self._clean_up(server, unfinished, beats.progress)
 
     async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
         """The same outside of an activity.

@@ -40,6 +40,17 @@ def storing_options(summary: str) -> ActivityConfig:
     )
 
 
+def clean_up_options(call: AnyCall) -> ActivityConfig:
+    """The options of the activity after which a run ends in any case: a server that is away must not hold that up."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(minutes=1),
+        retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_attempts=3),
+        summary="take away what is unfinished",
+        priority=Priority(fairness_key=call.credential.fairness_key[:64]),
+    )
+
+
 def call_options(call: AnyCall, give_up_after: timedelta) -> ActivityConfig:
     """The options of one activity that makes this call."""
     # Two sends fit in: after a refused credential the call is made once more with a renewed one.

@@ -17,8 +17,8 @@ from definitions.asset import Asset
 from definitions.base import Model
 from definitions.sftp import Transferred
 
-MAX_BEGUN = 8
-"""What older attempts left was taken over, or removed, by one of so many that followed."""
+MAX_BEGUN = 1000
+"""Some days of attempts, 11 bytes each. Only where servers hide what was sent is anything left of the older ones."""
 
 
 class Phase(StrEnum):
@@ -74,6 +74,14 @@ class Aside(Model):
     unfinished: bool = Field(default=True, description="The other one is not to stay where it stands")
 
 
+class Attested(Model):
+    """A file that a checksum stands beside, or may stand, before it has its name. The path is the server's."""
+
+    path: str
+    sha256: str
+    size: int
+
+
 class Fetched(Model):
     """One file that was downloaded; `ended` when its source is dealt with, too."""
 
@@ -113,6 +121,7 @@ class Told(Model):
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
     aside: dict[str, Aside] = Field(default_factory=dict, description="What makes way, by the path that it had")
+    attested: dict[int, Attested] = Field(default_factory=dict)
 
 
 class Moved(Model):
@@ -153,6 +162,7 @@ class Progress:
         self._in_packs: set[int | str] = set()
         self.source = told.source
         self.aside = dict(told.aside)
+        self.attested = dict(told.attested)
 
     def told(self) -> Told:
         """What the next attempt needs."""
@@ -165,6 +175,7 @@ class Progress:
             settled=self._settled(),
             source=self.source,
             aside=dict(self.aside),
+            attested=dict(self.attested),
         )
 
     def begin(self, attempt: str) -> None:
@@ -189,6 +200,7 @@ class Progress:
     def end(self, index: int, result: Transferred | None) -> None:
         """A file is done; `result` only where it says more than what follows from the operation."""
         self.files.pop(index, None)
+        self.attested.pop(index, None)
         self.done.add(index)
         if result is not None:
             self.results[index] = result

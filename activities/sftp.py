@@ -12,17 +12,17 @@ from temporalio import activity
 from activities.failures import application_error, interrupted, unforeseen, without_credential
 from activities.http import Credentials
 from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
-from activities.progress import Aside, Progress, read_progress
+from activities.progress import Progress, read_progress
 from activities.sftp_beats import STALE, Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
 from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
-from activities.sftp_leftovers import leftovers
+from activities.sftp_left import clean_up
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
-from activities.sftp_publish import remove_quietly, settle
 from activities.sftp_task import CLEAN_UP_WITHIN, Connections, Outcome, Session, Task
+from activities.sftp_unfinished import unfinished_of
 from activities.sftp_upload import upload
 from activities.streams import Assets, HttpStreams, SourceFailed
 from auth.credential import Credential
@@ -122,7 +122,7 @@ class SftpActivities:
                 return  # a server that has refused the account is not asked again, or it may lock the user out
             server, address = sftp_server(credential)
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
-                unfinished = await leftovers(self._task(call, credential, address, session, beats, {}, set()))
+                unfinished = await unfinished_of(self._task(call, credential, address, session, beats, {}, set()))
             await self._clean_up(server, unfinished, beats.progress)
 
     async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
@@ -257,7 +257,7 @@ class SftpActivities:
         elif failure.verdict is Verdict.AGAIN:
             with contextlib.suppress(Refused):
                 await beats.record()
-        elif beats.progress.aside or (failure.verdict is Verdict.FINAL and unfinished):
+        elif beats.progress.aside or (failure.verdict is Verdict.FINAL and (unfinished or beats.progress.attested)):
             with contextlib.suppress(Refused):
                 await beats.record()  # an attempt that was given up removes nothing: another one may be at it
                 await self._clean_up(server, unfinished, beats.progress, for_good=failure.verdict is Verdict.FINAL)
@@ -270,24 +270,13 @@ class SftpActivities:
         *,
         for_good: bool = True,
     ) -> None:
-        """As well as that goes within a short time: what is left is hidden, and known by its name.
-
-        What is not for good, as somebody may decide to go on, keeps what it has written.
-        """
-        asides = progress.aside if progress is not None else {}
-        if not unfinished and not asides:
+        """As well as that goes within a short time: what is left is hidden, and known by its name."""
+        progress = progress or Progress()
+        if not unfinished and not progress.aside and not progress.attested:
             return
         with contextlib.suppress(SftpError, TimeoutError):
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
-                settled: list[Aside] = []
-                for target, aside in list(asides.items()):
-                    if await settle(session, target, aside, for_good=for_good):
-                        settled.append(asides.pop(target))
-                if for_good:
-                    kept = {aside.index for aside in asides.values()}
-                    left = [path for index, paths in unfinished.items() if index not in kept for path in paths]
-                    for path in (*left, *(aside.new for aside in settled if aside.unfinished)):
-                        await remove_quietly(session, path)
+                await clean_up(session, unfinished, progress, for_good=for_good)
 
 
 def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:

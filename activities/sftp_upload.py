@@ -52,7 +52,7 @@ def _names(plan: Plan) -> set[str]:
 
 async def _sweep(task: Task, operation: SftpUpload, plans: Sequence[Plan]) -> None:
     """An attempt that was stopped and went on after this one had looked has left something that nobody continues."""
-    names = [path for plan in plans if plan.earlier for path in earlier_files(task, operation, plan)]
+    names = [path for plan in plans for path in earlier_files(operation, plan)]
     looks = Looks(task.session)
     await looks.prepare(names)
     for name in names:
@@ -73,15 +73,9 @@ async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUploa
     target = await task.places.resolve(file.path, source.name)
     if target.shown == ".":
         raise Refused("bad_path", f"{file.path!r} is the root folder: end it with a slash to send files into it")
-    part, *earlier = await _parts(task, target, index)
-    return Plan(index, source, target, part, tuple(earlier), await _marker(task, operation, target))
-
-
-async def _parts(task: Task, target: Place, index: int) -> list[Place]:
-    """Where this attempt writes the file until it is whole, and where those before did, the newest first."""
-    if not task.modes.rename:
-        return [target]
-    return [await part_of(task, target, index, attempt) for attempt in (task.beats.attempt, *task.attempts_before)]
+    part = await part_of(task, target, index, task.beats.attempt)
+    before = () if part == target else task.attempts_before
+    return Plan(index, source, target, part, task.key(index), before, await _marker(task, operation, target))
 
 
 async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | None:

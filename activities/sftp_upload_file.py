@@ -3,14 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from activities.chunks import SentHash
-from activities.progress import FileProgress, Phase, Piece
-from activities.sftp_beside import (
-    UNREADABLE,
-    checksum_of,
-    publish_checksum,
-    publish_marker,
-    withdraw_checksum,
-)
+from activities.progress import Attested, FileProgress, Phase, Piece
+from activities.sftp_beside import UNREADABLE, checksum_of, publish_checksum, publish_marker
 from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
@@ -70,7 +64,6 @@ class FileUpload:
             other = "is not what was sent, and its unfinished file is gone"
             raise Refused("outcome_unknown", f"{plan.target.shown} {gone if final is None else other}")
         if step is Step.REFUSE:
-            await self._withdraw_checksum(before.sha256 if before is not None else None)
             raise Refused("already_exists", f"{plan.target.shown} is there already")
         if step is Step.COMPARE_TO_SKIP and (sha256 := await self._compare.hash_if_same(final)):
             size = final.size if final is not None and final.size is not None else 0
@@ -111,23 +104,29 @@ class FileUpload:
         if plan.in_place or (before is not None and before.part == task.beats.attempt):
             yield plan.part, task.beats.attempt
         if not plan.in_place:
-            yield from zip(plan.earlier, task.attempts_before, strict=True)
+            last = None if before is None else before.part
+            for place, attempt in zip(plan.earlier, plan.attempts_before, strict=True):
+                if attempt == last or self._looks.may_hold(place.path):  # as it was when this attempt began
+                    yield place, attempt
 
     async def _rename_unseen(self, before: FileProgress) -> Transferred:
-        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done."""
+        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done.
+
+        Only of what was about to be published: what other attempts left is not whole.
+        """
         target = self._plan.target
         await self._publish_checksum(before.sha256)
-        for place, _ in self._begun():
-            try:
-                await self._session.rename(place.path, target.path, replace=self._replaces)
-                break
-            except SftpError as error:
-                if error.code not in ("not_found", "already_exists"):
-                    raise
-                if error.code == "already_exists" and await self._removed(place.path):
-                    raise Refused("already_exists", f"{target.shown} is there already") from None
-        else:
+        path = self._plan.part_of(before.part).path
+        try:
+            await self._session.rename(path, target.path, replace=self._replaces)
+        except SftpError as error:
+            if error.code not in ("not_found", "already_exists"):
+                raise
+            if error.code == "already_exists" and await self._removed(path):
+                del self._task.progress.files[self._plan.index]  # nothing of it was published
+                raise Refused("already_exists", f"{target.shown} is there already") from None
             self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
+        await end_replacement(self._task, target)
         return await self._finish(result_of(self._plan, before))
 
     async def _refuse_what_is_beside(self) -> None:
@@ -192,20 +191,20 @@ class FileUpload:
         more = {"resumed_from": written.start, "verified": verified}
         after = self._task.progress.files[plan.index].model_copy(update=now | more)
         self._task.progress.files[plan.index] = after
+        if self._operation.checksum_file and sha256 is not None:
+            attested = Attested(path=plan.target.path, sha256=sha256, size=written.size)
+            self._task.progress.attested[plan.index] = attested
         await self._task.beats.record()
         await self._publish_checksum(sha256)
         if not plan.in_place:
-            await self._publish(written.size, sha256)
+            await self._publish(written.size)
         self._task.leftovers.pop(plan.index, None)
         return await self._finish(result_of(plan, after))
 
-    async def _publish(self, size: int, sha256: str | None) -> None:
+    async def _publish(self, size: int) -> None:
         plan = self._plan
         try:
             await publish(self._task, plan.part.path, plan.target, plan.index, replace=self._replaces, size=size)
-        except Refused:
-            await self._withdraw_checksum(sha256)
-            raise
         except SftpError as error:
             raise vanished(error) from None
 
@@ -340,11 +339,8 @@ class FileUpload:
             await publish_checksum(self._task, sha256, plan.target, plan.index, replace=self._replaces)
         except Refused:
             self._task.progress.files.pop(plan.index, None)  # nothing of it was published
+            self._task.progress.attested.pop(plan.index, None)
             raise
-
-    async def _withdraw_checksum(self, sha256: str | None) -> None:
-        if self._operation.checksum_file and sha256 is not None:
-            await withdraw_checksum(self._task, sha256, self._plan.target)
 
     async def _finish(self, result: Transferred) -> Transferred:
         if self._plan.marker is not None:

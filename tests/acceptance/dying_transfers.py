@@ -11,9 +11,11 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import activities.sftp_download
+import workflows.options
 from activities.sftp_beats import Beats
 from net.sftp import SftpSession
 from runtime.assembly import connect, open_stores, open_worker
@@ -21,6 +23,8 @@ from runtime.settings import load_settings
 from tests.fixtures.tieline import Installation
 
 READY_SECONDS = 60
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+"""Within which all points must be reached; it is usually 20."""
 
 POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "before-first-byte": (SftpSession, "write", False, 1),
@@ -71,7 +75,7 @@ POINTS: dict[str, tuple[Any, str, bool, int]] = {
     # one that does so when they are closed, and renames nothing
     "closed-whole": (SftpSession, "write", True, 1),
     "closed-before-marker": (SftpSession, "write", False, 2),
-    "closed-half": (SftpSession, "_write_block", True, 28),
+    "closed-half": (SftpSession, "_write_block", True, 10),
 }
 """Where, and at the so many-th call for a file of that folder; True: after what the method does."""
 MID_DOWNLOAD = "mid-download"
@@ -146,6 +150,7 @@ async def main() -> None:
         setattr(owner, name, stopping(getattr(owner, name), point, after=after, number=number))
     SftpSession.read = _reading  # type: ignore[method-assign, assignment]
     Beats.running = _silent  # type: ignore[method-assign]
+    workflows.options.HEARTBEAT_TIMEOUT = HEARTBEAT_TIMEOUT
     settings = load_settings()
     assert settings.temporal_address is not None
     async with open_stores(settings) as stores:

@@ -101,10 +101,10 @@ async def finished(
     """One run for each point. They share a worker that dies when all of them are there, and the one that follows."""
     folder = tmp_path_factory.mktemp("crashes")
     async with open_worlds(folder, temporal_server.address, systems, sshd) as (worlds, taking):
-        tieline, runs = worlds[""].tieline, {}
+        tieline, points = worlds[""].tieline, (*POINTS, MID_DOWNLOAD)
+        starting = [start(worlds[server_of(point)], point, sent(point, content)) for point in points]
+        runs = dict(zip(points, await asyncio.gather(*starting), strict=True))
         async with dying_worker(tieline) as worker:
-            for point in (*POINTS, MID_DOWNLOAD):
-                runs[point] = await start(worlds[server_of(point)], point, sent(point, content))
             assert await asyncio.wait_for(worker.wait(), 60) == -9
         async with open_worker(tieline.stores, tieline.client):
             return {

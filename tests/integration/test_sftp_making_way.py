@@ -5,16 +5,12 @@ from typing import Any
 
 import asyncssh
 import pytest
-from temporalio.activity import ActivityCancellationDetails
-from temporalio.testing import ActivityEnvironment
 
 from activities.parking import CallFailed
-from activities.sftp import SftpActivities
-from definitions.refs import CredentialRef
-from definitions.run import SftpCall, Verdict
+from definitions.run import Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
-from tests.fixtures.sftp_attempts import Attempts, Cut
-from tests.fixtures.sftp_runs import OPERATION, upload_of
+from tests.fixtures.sftp_attempts import Attempts, Cut, run_to_be_cancelled
+from tests.fixtures.sftp_runs import upload_of
 
 OLD, NEW = b"the old one", b"new"
 SET_ASIDE = Cut("rename", number=2, after=True)
@@ -41,28 +37,6 @@ async def cut_off(attempts: Attempts, type_: str, cut: Cut, **operation: Any) ->
         await attempts.do(type_, cut=cut, **operation)
 
 
-def run_to_be_cancelled(attempts: Attempts, type_: str, method: str, number: int, operation: dict[str, Any]) -> Any:
-    """An activity that is cancelled when its so many-th request of this kind has been sent, and not answered."""
-    environment = ActivityEnvironment()
-    calls = 0
-
-    def cancelled(*_: object) -> bool:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            environment.cancel(ActivityCancellationDetails(cancel_requested=True))
-        return False
-
-    attempts.cut = Cut(method, when=cancelled)
-    call = SftpCall(
-        operation=OPERATION.validate_python({"type": f"sftp.{type_}", **operation}),
-        credential=CredentialRef(adapter="bank", profile="production"),
-        idempotency_key=attempts.run,
-    )
-    activities = SftpActivities(attempts, attempts, attempts, attempts.assets, attempts.http, record=attempts.record)
-    return environment.run(activities.operate, call)
-
-
 @pytest.mark.parametrize("type_", ["upload", "copy", "move"])
 @pytest.mark.parametrize(
     ("method", "number", "done"),
@@ -75,7 +49,7 @@ async def test_a_cancelled_replacement_ends_with_one_of_the_two_files_and_nothin
     operation = await replacing(troubled, type_)
 
     with pytest.raises(asyncio.CancelledError):
-        await run_to_be_cancelled(troubled, type_, method, number, operation)
+        await run_to_be_cancelled(troubled, type_, Cut(method, number), operation)
 
     source = {"upload": [], "copy": ["a"], "move": [] if done else ["a"]}[type_]
     assert troubled.names() == [*source, "b"]

@@ -17,7 +17,7 @@ from net.sftp_errors import SftpError
 _UNFINISHED, _ASIDE = ".part", ".old"
 
 
-async def leftovers(task: Task) -> dict[int, tuple[str, ...]]:
+async def unfinished_of(task: Task) -> dict[int, tuple[str, ...]]:
     """Unfinished files, by the operation's files. What is set aside, and has nothing in its place, gets its name back.
 
     Raises Refused, SftpError.

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from temporalio import activity
@@ -28,6 +28,7 @@ from activities.streams import Assets, HttpStreams, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError, NeedsReconnect
 from auth.sftp_account import SftpAddress, sftp_server
+from definitions.failure_policy import wait_after
 from definitions.integration import SftpServerModes
 from definitions.run import Failure, SftpCall, Verdict
 from definitions.sftp import SftpResult, Timing
@@ -40,6 +41,8 @@ BEAT_EVERY = 1.0
 """Seconds. The worker sends every fifth or so of the heartbeats on to Temporal."""
 MOST_NAMED = 50
 """Files that a message names with their hashes."""
+_OF_CONTENT = SETBACKS | {"failure", "asset_store_full", "asset_store_unavailable"}
+"""Reasons that a line which brings something does not take away."""
 UNCHECKED = "the server's key was not checked, as the integration says host_key: insecure: anybody can be this server"
 
 _DOES: dict[str, Callable[[Task, Any], Awaitable[Outcome]]] = {
@@ -110,7 +113,9 @@ class SftpActivities:
             activity.logger.exception("an error that nobody foresaw")
             failure = unforeseen(call, error)
         tell(call, failure)
-        raise application_error(failure, None if failure.verdict is Verdict.AGAIN else beats.details())
+        if failure.verdict is Verdict.AGAIN:
+            raise application_error(failure, delay=_wait_before_next(beats.progress))
+        raise application_error(failure, beats.details())
 
     @activity.defn(name="tieline.sftp_clean_up")
     async def clean_up(self, call: SftpCall) -> None:
@@ -255,6 +260,7 @@ class SftpActivities:
             told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
             await self._credentials.note_dead(credential, failure.category, told)
         elif failure.verdict is Verdict.AGAIN:
+            beats.progress.count(lost=failure.category not in _OF_CONTENT)
             with contextlib.suppress(Refused):
                 await beats.record()
         elif beats.progress.aside or (failure.verdict is Verdict.FINAL and (unfinished or beats.progress.attested)):
@@ -277,6 +283,11 @@ class SftpActivities:
         with contextlib.suppress(SftpError, TimeoutError):
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
                 await clean_up(session, unfinished, progress, for_good=for_good)
+
+
+def _wait_before_next(progress: Progress) -> timedelta | None:
+    """Temporal's own policy knows nothing of what attempts bring. None: none was counted, so that it decides."""
+    return wait_after(progress.fruitless) if progress.counted else None
 
 
 def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:

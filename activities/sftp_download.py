@@ -156,6 +156,7 @@ async def _fetch(task: Task, operation: SftpDownload, file: Wanted) -> tuple[Ass
             async for chunk in chunks:
                 _check_size(operation, file.place, draft.size + len(chunk))
                 await draft.append(chunk)
+                task.progress.received += len(chunk)
         await _check_whole(task, operation, draft, file)
         name = file.place.name
         media_type = operation.media_type or mimetypes.guess_type(name)[0] or UNKNOWN_TYPE

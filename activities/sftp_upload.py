@@ -12,6 +12,7 @@ from activities.sftp_sources import UploadSource, source_of
 from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
 from activities.sftp_upload_file import FileUpload
 from activities.sftp_upload_plan import Plan, earlier_files, unfinished_files
+from definitions.asset import MAX_NAME_BYTES
 from definitions.sftp import FileToUpload, SftpUpload, Transferred, Verify
 
 IN_PLACE = "the server renames nothing, so a file was seen under its final name before it was whole"
@@ -73,6 +74,9 @@ async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUploa
     target = await task.places.resolve(file.path, source.name)
     if target.shown == ".":
         raise Refused("bad_path", f"{file.path!r} is the root folder: end it with a slash to send files into it")
+    if operation.checksum_file and len(checksum_of(target).name.encode()) > MAX_NAME_BYTES:
+        told = f"the checksum of {target.shown} would have a name of more than {MAX_NAME_BYTES} bytes"
+        raise Refused("bad_path", told, "give the file a shorter name, or leave the checksum out")
     part = await part_of(task, target, index, task.beats.attempt)
     before = () if part == target else task.attempts_before
     return Plan(index, source, target, part, task.key(index), before, await _marker(task, operation, target))

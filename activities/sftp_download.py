@@ -14,6 +14,7 @@ from activities.sftp_judge import Refused
 from activities.sftp_places import Place, checked_name
 from activities.sftp_resume import TAIL
 from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
+from activities.sftp_twice import end_leaving, has_both_names, leave_the_new_one
 from activities.streams import Draft
 from definitions.asset import Asset
 from definitions.sftp import MAX_FILES, AfterDownload, SftpDownload, Transferred
@@ -194,21 +195,23 @@ async def _settle(task: Task, operation: SftpDownload, apart: Apart) -> None:
     """What an earlier attempt has fetched, and may not have deleted or moved."""
     for fetched in [each for each in task.progress.fetched.values() if not each.ended]:
         with apart.of(fetched.path):
-            await _deal_with_source(task, operation, fetched)
+            await _deal_with_source(task, operation, fetched, again=True)
 
 
-async def _deal_with_source(task: Task, operation: SftpDownload, fetched: Fetched) -> None:
+async def _deal_with_source(task: Task, operation: SftpDownload, fetched: Fetched, *, again: bool = False) -> None:
     if operation.after is not AfterDownload.KEEP:
         place = await task.places.resolve(escaped(fetched.path))
         found = await task.session.lstat(place.path)
         if found is None:
-            pass  # done by an attempt that was lost, and nothing is missing: the asset is safe
+            # Done by an attempt that was lost, and nothing is missing: the asset is safe.
+            if operation.move_to is not None:
+                await end_leaving(task, await task.places.resolve(operation.move_to, place.name))
         elif found.kind != "link" and seen_of(found) != fetched.source:
             task.notes.add(f"{fetched.path} was left on the server: another file has its name now")
         elif operation.after is AfterDownload.DELETE:
             await _delete(task, place)
         else:
-            await _move(task, operation, place)
+            await _move(task, operation, place, fetched.source if again else None)
     task.progress.fetched[fetched.path] = fetched.model_copy(update={"ended": True})
 
 
@@ -220,11 +223,15 @@ async def _delete(task: Task, place: Place) -> None:
             raise
 
 
-async def _move(task: Task, operation: SftpDownload, place: Place) -> None:
+async def _move(task: Task, operation: SftpDownload, place: Place, before: Seen | None) -> None:
+    """`before`: what an earlier attempt may have begun to move."""
     assert operation.move_to is not None, "the operation was checked"
     target = await task.places.resolve(operation.move_to, place.name)
     await task.places.make_folder_of(target)
-    if await task.session.lstat(target.path) is not None:
+    if (there := await task.session.lstat(target.path)) is not None:
+        if before is not None and await has_both_names(task, place, target, before, seen_of(there)):
+            await leave_the_new_one(task, place, target, there.size)
+            return
         raise Refused("already_exists", f"{place.shown} was fetched, and cannot be moved: {target.shown} is there")
     await task.session.rename(place.path, target.path, replace=False)
 

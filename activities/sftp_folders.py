@@ -11,10 +11,13 @@ from activities.sftp_list import entry_of
 from activities.sftp_places import Place
 from activities.sftp_publish import end_replacement, publish
 from activities.sftp_task import Outcome, Task
+from activities.sftp_twice import has_both_names, leave_the_new_one
 from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
+EMPTYINGS = 4
+"""Times that a folder is emptied into which new files come meanwhile."""
 OTHER = "another file has its name now"
 
 
@@ -73,7 +76,10 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
 
 
 async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFile, target: Place) -> None:
-    there = await task.session.lstat(target.path)
+    there, again = await task.session.lstat(target.path), task.progress.source is not None
+    if again and there and await has_both_names(task, source, target, seen_of(found), seen_of(there)):
+        await leave_the_new_one(task, source, target, there.size)
+        return
     if operation.overwrite == "fail" and there is not None:
         if there.kind == "folder":
             raise folder_in_the_way(target.shown)

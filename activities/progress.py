@@ -118,6 +118,7 @@ class Told(Model):
     fetched: tuple[Fetched, ...] = ()
     setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
     refusals: int = Field(default=0, description="Times that the server failed without a reason, or broke the protocol")
+    fruitless: int = Field(default=0, description="The last attempts in a row that brought nothing")
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
@@ -155,6 +156,10 @@ class Progress:
         self.fetched = {each.path: each for each in told.fetched}
         self.setbacks = told.setbacks
         self.refusals = told.refusals
+        self.fruitless = told.fruitless
+        self.counted = False
+        self.received = 0
+        """Bytes that this attempt has fetched."""
         # Before attempts were told apart they all wrote to the same name.
         self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
@@ -165,6 +170,15 @@ class Progress:
         self.source = told.source
         self.aside = dict(told.aside)
         self.attested = dict(told.attested)
+        self._at_first = self._position()
+
+    def count(self, *, lost: bool) -> None:
+        """An attempt that is to be followed by another is over; `lost`: the reason lay not in what was transferred."""
+        brought = self.received > 0 or self._position() > self._at_first
+        self.fruitless, self.counted = (0 if lost and brought else self.fruitless + 1), True
+
+    def _position(self) -> tuple[int, int]:
+        return len(self.done) + len(self.fetched), sum(each.offset for each in self.files.values())
 
     def told(self) -> Told:
         """What the next attempt needs."""
@@ -174,6 +188,7 @@ class Progress:
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
             setbacks=self.setbacks,
             refusals=self.refusals,
+            fruitless=self.fruitless,
             begun=self.begun,
             settled=self._settled(),
             source=self.source,

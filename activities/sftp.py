@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from temporalio import activity
@@ -22,11 +22,13 @@ from activities.sftp_left import clean_up
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_task import CLEAN_UP_WITHIN, Connections, Outcome, Session, Task
+from activities.sftp_unfinished import unfinished_of
 from activities.sftp_upload import upload
 from activities.streams import Assets, HttpStreams, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError, NeedsReconnect
 from auth.sftp_account import SftpAddress, sftp_server
+from definitions.failure_policy import wait_after
 from definitions.integration import SftpServerModes
 from definitions.run import Failure, SftpCall, Verdict
 from definitions.sftp import SftpResult, Timing
@@ -37,6 +39,10 @@ from storage.errors import AssetDamaged, AssetMissing, AssetStoreFull, AssetStor
 
 BEAT_EVERY = 1.0
 """Seconds. The worker sends every fifth or so of the heartbeats on to Temporal."""
+MOST_NAMED = 50
+"""Files that a message names with their hashes."""
+_OF_CONTENT = SETBACKS | {"failure", "asset_store_full", "asset_store_unavailable"}
+"""Reasons that a line which brings something does not take away."""
 UNCHECKED = "the server's key was not checked, as the integration says host_key: insecure: anybody can be this server"
 
 _DOES: dict[str, Callable[[Task, Any], Awaitable[Outcome]]] = {
@@ -107,7 +113,22 @@ class SftpActivities:
             activity.logger.exception("an error that nobody foresaw")
             failure = unforeseen(call, error)
         tell(call, failure)
-        raise application_error(failure, None if failure.verdict is Verdict.AGAIN else beats.details())
+        if failure.verdict is Verdict.AGAIN:
+            raise application_error(failure, delay=_wait_before_next(beats.progress))
+        raise application_error(failure, beats.details())
+
+    @activity.defn(name="tieline.sftp_clean_up")
+    async def clean_up(self, call: SftpCall) -> None:
+        """Take away what a run leaves that ends while no attempt is at it, as well as that goes within a short time."""
+        beats = Beats(read_progress([call.progress] if call.progress else []), _keep_to_oneself)
+        with contextlib.suppress(CredentialError, SftpError, Refused, TimeoutError):
+            credential = await self._credentials.resolve(call.credential)
+            if credential.cause is not None:
+                return  # a server that has refused the account is not asked again, or it may lock the user out
+            server, address = sftp_server(credential)
+            async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
+                unfinished = await unfinished_of(self._task(call, credential, address, session, beats, {}, set()))
+            await self._clean_up(server, unfinished, beats.progress)
 
     async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
         """The same outside of an activity.
@@ -155,6 +176,7 @@ class SftpActivities:
                 outcome = await _DOES[operation.type](task, operation)
         seconds = time.monotonic() - clock
         return SftpResult(
+            success=not outcome.failed,
             message=outcome.message,
             timing=Timing(started=started, seconds=round(seconds, 3), connected_after=round(connected_after, 3)),
             paths=outcome.paths,
@@ -163,6 +185,7 @@ class SftpActivities:
             sha256=outcome.sha256,
             resumed_from=outcome.resumed_from,
             files=outcome.files,
+            failed=outcome.failed,
             entries=outcome.entries,
             next_cursor=outcome.next_cursor,
             exists=outcome.exists,
@@ -237,6 +260,7 @@ class SftpActivities:
             told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
             await self._credentials.note_dead(credential, failure.category, told)
         elif failure.verdict is Verdict.AGAIN:
+            beats.progress.count(lost=failure.category not in _OF_CONTENT)
             with contextlib.suppress(Refused):
                 await beats.record()
         elif beats.progress.aside or (failure.verdict is Verdict.FINAL and (unfinished or beats.progress.attested)):
@@ -261,6 +285,11 @@ class SftpActivities:
                 await clean_up(session, unfinished, progress, for_good=for_good)
 
 
+def _wait_before_next(progress: Progress) -> timedelta | None:
+    """Temporal's own policy knows nothing of what attempts bring. None: none was counted, so that it decides."""
+    return wait_after(progress.fruitless) if progress.counted else None
+
+
 def _times(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
     """How often that has happened to this run, with this time, where patience is limited."""
     category = error.category if isinstance(error, Refused) else error.code
@@ -277,10 +306,15 @@ def _times(call: SftpCall, progress: Progress, error: SftpError | Refused) -> in
 
 def _with_done(failure: Failure, beats: Beats) -> Failure:
     """Whoever reads why one file failed wants to know of the others."""
-    done = len(beats.progress.done) + len(beats.progress.fetched)
-    if not done:
-        return failure
-    return failure.model_copy(update={"message": f"{failure.message}; {done} other files were done"})
+    done, fetched = len(beats.progress.done), list(beats.progress.fetched.values())
+    told = [f"{failure.message}"]
+    if done:
+        told.append(f"{done} other files were done")
+    if fetched:  # their sources may be gone: there is no other way to them
+        named = ", ".join(f"{each.path} ({each.asset.sha256})" for each in fetched[:MOST_NAMED])
+        more = f" and {len(fetched) - MOST_NAMED} more" if len(fetched) > MOST_NAMED else ""
+        told.append(f"{len(fetched)} were fetched, and are assets with these SHA-256: {named}{more}")
+    return failure.model_copy(update={"message": "; ".join(told)})
 
 
 def _with_what_is_aside(failure: Failure, beats: Beats) -> Failure:

@@ -11,10 +11,13 @@ from activities.sftp_list import entry_of
 from activities.sftp_places import Place
 from activities.sftp_publish import end_replacement, publish
 from activities.sftp_task import Outcome, Task
+from activities.sftp_twice import has_both_names, leave_the_new_one
 from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
+EMPTYINGS = 4
+"""Times that a folder is emptied into which new files come meanwhile."""
 OTHER = "another file has its name now"
 
 
@@ -44,9 +47,22 @@ async def mkdir(task: Task, operation: SftpMkdir) -> Outcome:
     if found is None:
         if operation.parents:
             await task.places.make_folder_of(place)
+        if permissions is not None:
+            task.progress.source = Seen(kind="folder")
+            await task.beats.record()
         await task.session.mkdir(place.path, permissions)
+    if permissions is not None and task.progress.source is not None:
+        await _permit(task, place, permissions)
     told = f"made {place.shown}" if found is None else f"{place.shown} was there"
     return Outcome(told, paths=(place.shown,))
+
+
+async def _permit(task: Task, place: Place, permissions: int) -> None:
+    """Servers take away from what is asked for a new folder (umask), and add what its own folder says (setgid)."""
+    made = await task.session.stat(place.path)
+    told = None if made is None else made.permissions
+    if told is None or permissions not in (told, told & 0o777):
+        await task.session.set_attributes(place.path, permissions=permissions)
 
 
 async def move(task: Task, operation: SftpMove) -> Outcome:
@@ -73,7 +89,10 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
 
 
 async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFile, target: Place) -> None:
-    there = await task.session.lstat(target.path)
+    there, again = await task.session.lstat(target.path), task.progress.source is not None
+    if again and there and await has_both_names(task, source, target, seen_of(found), seen_of(there)):
+        await leave_the_new_one(task, source, target, there.size)
+        return
     if operation.overwrite == "fail" and there is not None:
         if there.kind == "folder":
             raise folder_in_the_way(target.shown)
@@ -159,11 +178,27 @@ async def _delete(task: Task, operation: SftpDelete, place: Place, found: Remote
     if found.kind != "folder":
         await gone(task.session.remove(place.path))
         return
-    if operation.recursive:
-        await _empty(task, place)
-        if (emptied := await task.session.lstat(place.path)) is not None:
-            task.progress.source = seen_of(emptied)
-            await task.beats.record()
+    if not operation.recursive:
+        await gone(task.session.rmdir(place.path))
+        return
+    for _ in range(EMPTYINGS):
+        try:
+            await _delete_all(task, place)
+            return
+        except SftpError as error:
+            if error.code != "not_empty":
+                raise
+    raise Refused(
+        "not_empty", f"new files come into {place.shown} all the time", "stop what writes there, then try again"
+    )
+
+
+async def _delete_all(task: Task, place: Place) -> None:
+    task.progress.source = Seen(kind="folder")
+    await _empty(task, place)
+    if (emptied := await task.session.lstat(place.path)) is not None:
+        task.progress.source = seen_of(emptied)
+        await task.beats.record()
     await gone(task.session.rmdir(place.path))
 
 

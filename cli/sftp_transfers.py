@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl
 import typer
 
 from cli.arguments import moment
-from cli.errors import CliError
+from cli.errors import CliError, Status
 from cli.fetched import check_names, check_place, write_all
 from cli.files import name_of, opened, pieces, size_of
 from cli.output import Aside, Output, OutputOption, Printer
 from cli.progress import progress
 from cli.session import Session
-from cli.sftp_answer import tell_beside
+from cli.sftp_answer import tell_beside, tell_failed
 from cli.sftp_options import (
     AdapterArgument,
     GiveUpOption,
@@ -147,8 +147,8 @@ def get(
     no_wait: NoWaitOption = False,
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
-) -> None:
-    """Fetch files into assets, and write them here."""
+) -> int:
+    """Fetch files into assets, and write them here: exit status 1 when some of them failed."""
     check_waiting(no_wait=no_wait, wait=wait)
     patterns = [path for path in paths if not literal and any(sign in path for sign in "*?[")]
     if patterns and len(patterns) != len(paths):
@@ -174,15 +174,22 @@ def get(
     )
 
     async def write(session: Session, result: "RunResult") -> None:
-        if result.sftp is not None and not only_asset:
+        if result.sftp is None or only_asset:
+            return
+        try:
             await write_all(session.stores.assets, result.sftp.files, to)
+        except CliError:
+            tell_failed(result.sftp.failed)
+            raise
 
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
 
     content = to == "-" and not only_asset and not no_wait
     printer = Aside(output) if content else Printer(output)
-    run_and_print(printer, begin, no_wait=no_wait, wait=wait, finish=write)
+    result = run_and_print(printer, begin, no_wait=no_wait, wait=wait, finish=write)
+    failed = result is not None and result.sftp is not None and result.sftp.failed
+    return Status.FAILED if failed else Status.DONE
 
 
 def _check_target(count: int, target: str) -> None:

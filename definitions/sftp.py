@@ -257,6 +257,17 @@ class Transferred(Model):
     asset: Asset | None = None
 
 
+class FailedFile(Model):
+    """One of several files that failed, while the others were done."""
+
+    path: str
+    category: str
+    message: str
+    sha256: str | None = Field(
+        default=None, description="Of its asset: it was fetched, and what was to become of its source was not done"
+    )
+
+
 class Timing(Model):
     """Of the last attempt."""
 
@@ -268,7 +279,7 @@ class Timing(Model):
 class SftpResult(Model):
     """What an operation did. Operations that fail have none: their run fails."""
 
-    success: bool = True
+    success: bool = Field(default=True, description="False when some of several files failed")
     message: str
     timing: Timing
     paths: tuple[str, ...] = Field(description="The final names that were written, read or made")
@@ -277,6 +288,7 @@ class SftpResult(Model):
     sha256: str | None = Field(default=None, description="With one file")
     resumed_from: int = Field(default=0, description="With one file")
     files: tuple[Transferred, ...] = ()
+    failed: tuple[FailedFile, ...] = ()
     entries: tuple[Entry, ...] | None = None
     next_cursor: str | None = None
     exists: bool | None = None

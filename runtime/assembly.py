@@ -116,6 +116,7 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
             activities=[
                 calls.call,
                 files.operate,
+                files.clean_up,
                 HostKeyActivities(stores.host_keys).trust,
                 refresh.due,
                 refresh.renew,

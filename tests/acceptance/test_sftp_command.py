@@ -69,6 +69,20 @@ async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: 
     assert _names(files.root / "many") == ["c.txt"]
 
 
+async def test_what_was_fetched_is_written_and_what_was_not_is_listed(files: Files, tmp_path: Path) -> None:
+    files.remote("partly/a.csv")
+    files.remote("partly/b.csv", b"a longer one than the letter")
+    aged(files.root / "partly")
+    limit = str(len(LETTER))
+
+    fetched = await files("get", "bank", "partly/*", "--to", str(tmp_path), "--after", "delete", "--max-bytes", limit)
+
+    assert fetched.status == 1
+    assert f"partly/a.csv  11 B, SHA-256 {SHA256}" in fetched.output
+    assert "partly/b.csv failed (too_large): partly/b.csv has 28 bytes or more" in fetched.errors
+    assert (_names(tmp_path), _names(files.root / "partly")) == (["a.csv"], ["b.csv"])
+
+
 async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
     sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
     by_path = await files("put", "bank", "-", "typed/other.txt", "--marker", "{name}.done", stdin=LETTER)

@@ -53,9 +53,15 @@ async def secrets_refused_until_replaced(world: SftpWorld) -> str:
     return run_id
 
 
+async def refused_and_cleaned_up(world: SftpWorld) -> str:
+    (world.folder / "taken").write_bytes(b"somebody else's")
+    return (await world.start("upload", **upload_of(await world.keep(b"whole"), "taken"))).id
+
+
 SFTP_SCENARIOS: tuple[Scenario, ...] = (
     sent,
     nothing_there,
+    refused_and_cleaned_up,
     secrets_refused_until_replaced,
     host_key_trusted,
     host_key_refused,  # the last one: the account goes on trusting another key

@@ -118,6 +118,7 @@ class Told(Model):
     fetched: tuple[Fetched, ...] = ()
     setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
     fruitless: int = Field(default=0, description="The last attempts in a row that brought nothing")
+    refusals: int = Field(default=0, description="Times that the server failed without a reason, or broke the protocol")
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
@@ -158,6 +159,7 @@ class Progress:
         self.counted = False
         self.received = 0
         """Bytes that this attempt has fetched."""
+        self.refusals = told.refusals
         # Before attempts were told apart they all wrote to the same name.
         self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
@@ -186,6 +188,7 @@ class Progress:
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
             setbacks=self.setbacks,
             fruitless=self.fruitless,
+            refusals=self.refusals,
             begun=self.begun,
             settled=self._settled(),
             source=self.source,

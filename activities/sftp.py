@@ -17,7 +17,7 @@ from activities.sftp_beats import STALE, Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
-from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
+from activities.sftp_judge import BELIEVED, PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
 from activities.sftp_left import clean_up
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
@@ -144,7 +144,7 @@ class SftpActivities:
         beats = beats or Beats(Progress(), _keep_to_oneself)
         unsure: set[str] = set()
         try:
-            async with self._telling(call, credential, server, attempt, beats) as unfinished:
+            async with self._telling(call, credential, server, beats) as unfinished:
                 return await self._do(call, credential, server, address, attempt, beats, unfinished, unsure)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
@@ -221,7 +221,7 @@ class SftpActivities:
 
     @contextlib.asynccontextmanager
     async def _telling(
-        self, call: SftpCall, credential: Credential, server: SftpServer, attempt: int, beats: Beats
+        self, call: SftpCall, credential: Credential, server: SftpServer, beats: Beats
     ) -> AsyncIterator[dict[int, tuple[str, ...]]]:
         """Says what every way to fail means, and cleans up where nobody will go on. Raises CallFailed."""
         unfinished: dict[int, tuple[str, ...]] = {}
@@ -229,7 +229,7 @@ class SftpActivities:
             yield unfinished
             return
         except (SftpError, Refused) as error:
-            failure = failure_of_error(call, error, credential.account, attempt, _set_back(call, beats.progress, error))
+            failure = failure_of_error(call, error, credential.account, _times(call, beats.progress, error))
         except SourceFailed as error:
             await self._after(error.failure, None, server, beats, unfinished)
             raise CallFailed(_with_what_is_aside(error.failure, beats), error.ref) from None
@@ -290,12 +290,17 @@ def _wait_before_next(progress: Progress) -> timedelta | None:
     return wait_after(progress.fruitless) if progress.counted else None
 
 
-def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
-    """How often this run had to begin an upload anew, with this time. What is fetched may grow for a long while."""
-    if call.operation.type != "sftp.upload" or not isinstance(error, Refused) or error.category not in SETBACKS:
-        return 0
-    count = progress.setbacks + 1
-    progress.setbacks = count if count < PATIENCE else 0  # who decides to try it again is as patient
+def _times(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
+    """How often that has happened to this run, with this time, where patience is limited."""
+    category = error.category if isinstance(error, Refused) else error.code
+    if category in BELIEVED:
+        count = progress.refusals + 1
+        progress.refusals = count if count < PATIENCE else 0  # who decides to try it again is as patient
+    elif category in SETBACKS and call.operation.type == "sftp.upload":  # what is fetched may grow for a long while
+        count = progress.setbacks + 1
+        progress.setbacks = count if count < PATIENCE else 0
+    else:
+        return 1
     return count
 
 

@@ -1,4 +1,4 @@
-"""What stays on a server when nobody goes on with an operation: nothing unfinished, and no checksum without its file."""
+"""What stays on a server when nobody goes on: nothing unfinished, and no checksum without its file."""
 
 import asyncio
 import contextlib

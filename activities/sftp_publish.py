@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from activities.progress import Aside
-from activities.sftp_judge import UNSURE, Refused
+from activities.sftp_judge import UNREADABLE, UNSURE, Refused
 from activities.sftp_places import Place, temporary_name
 from activities.sftp_task import Session, Task
 from net.sftp_errors import SftpError
@@ -46,6 +46,8 @@ async def publish(
         SftpError: after `connection_lost` and its like it may have been done.
     """
     await task.beats.fence()
+    if not replace and not task.session.rename_keeps:
+        await _refuse_what_is_there(task, new, target)
     try:
         await task.session.rename(new, target.path, replace=replace)
     except SftpError as error:
@@ -91,6 +93,19 @@ async def settle(session: Session, target: str, aside: Aside, *, for_good: bool)
         return False
     await remove_quietly(session, aside.path)
     return await session.lstat(aside.path) is None
+
+
+async def _refuse_what_is_there(task: Task, new: str, target: Place) -> None:
+    """Once more, just before: there are servers whose rename replaces whatever has the name. Where `new` is gone, what
+    is there may be it, and the rename tells."""
+    try:
+        there = await task.session.lstat(target.path) is not None and await task.session.lstat(new) is not None
+    except SftpError as error:
+        if task.modes.stat_after_upload or error.code not in UNREADABLE:
+            raise
+        return
+    if there:
+        raise Refused("already_exists", f"{target.shown} is there already")
 
 
 async def _must_make_way(session: Session, target: Place, error: SftpError, *, replace: bool) -> bool:
@@ -164,10 +179,12 @@ async def content_hash(session: Session, path: str, ends: Sequence[int] = ()) ->
     return whole.hexdigest(), [piece.hexdigest() for piece in pieces]
 
 
-async def remove_quietly(session: Session, path: str) -> None:
-    """What is not there needs no removal; what cannot be removed stays."""
+async def remove_quietly(session: Session, path: str) -> bool:
+    """What is not there needs no removal; what cannot be removed stays (False)."""
     try:
         await session.remove(path)
     except SftpError as error:
         if error.code in ("connection_lost", "timeout", "stalled"):
             raise
+        return error.code == "not_found"
+    return True

@@ -31,6 +31,7 @@ class Session(Looking, Protocol):
     """A login at a server: `net.sftp.SftpSession`. All of it raises SftpError; generators are closed by their users."""
 
     username: str
+    rename_keeps: bool
 
     def list(self, path: str) -> AsyncGenerator[RemoteFile, None]: ...
 

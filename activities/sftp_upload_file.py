@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from activities.chunks import SentHash
 from activities.progress import Attested, FileProgress, Phase, Piece
-from activities.sftp_beside import UNREADABLE, checksum_of, publish_checksum, publish_marker
-from activities.sftp_judge import Refused, folder_in_the_way
+from activities.sftp_beside import checksum_of, publish_checksum, publish_marker
+from activities.sftp_judge import UNREADABLE, UNSURE, Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
 from activities.sftp_publish import end_replacement, publish, remove_quietly
@@ -13,6 +13,7 @@ from activities.sftp_resume import Step, next_step, resume_offset, when_not_ours
 from activities.sftp_task import Task
 from activities.sftp_upload_compare import Comparison
 from activities.sftp_upload_plan import (
+    Held,
     Left,
     Plan,
     Vanished,
@@ -182,7 +183,10 @@ class FileUpload:
             await self._task.places.make_folder_of(plan.target)
             if not plan.in_place:
                 await self._task.places.make_folder_of(plan.part)
-        written = await self._write(left, before)
+        try:
+            written = await self._write(left, before)
+        except Held:
+            written = await self._write(None, before)
         verified, sha256 = await self._compare.verify(written)
         if self._operation.checksum_file and sha256 is None:
             raise Refused("not_readable_back", f"{plan.target.shown}: its checksum cannot be known")
@@ -309,7 +313,9 @@ class FileUpload:
             try:
                 await self._session.rename(left.place.path, self._plan.part.path, replace=False)
             except SftpError as error:
-                raise vanished(error) from None
+                if error.code in UNSURE or error.code == "not_found":
+                    raise vanished(error) from None
+                raise Held from None
         if (aside := self._task.progress.aside.get(self._plan.target.path)) is not None:
             self._task.progress.aside[self._plan.target.path] = aside.model_copy(update={"new": self._plan.part.path})
 

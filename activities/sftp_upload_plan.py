@@ -53,6 +53,10 @@ class Vanished(SftpError):
     """The unfinished file is gone just when it was to be renamed: another attempt took it, or has published it."""
 
 
+class Held(Exception):
+    """The unfinished file of an earlier attempt cannot be taken over, as where its lost session still has it open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What one pass over the source brought. `sha256` of the whole, if it is known; `rest` of what was sent now.

@@ -285,6 +285,20 @@ async def test_a_server_that_changes_what_it_is_sent_is_believed_after_some_atte
     assert troubled.names() == []
 
 
+async def test_a_server_that_gives_no_reason_is_believed_after_some_times_and_not_for_lines_that_were_lost(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    operation = upload_of(await troubled.keep(b"content"))
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", attempt=20, cut=Cut("rename"), **operation)
+    faulty.refuse["rename"] = asyncssh.SFTPFailure("the file is in use")
+
+    failures = [await troubled.fails("upload", attempt=21 + each, **operation) for each in range(PATIENCE)]
+
+    assert [failure.category for failure in failures] == ["failure"] * PATIENCE
+    assert [failure.verdict for failure in failures] == [Verdict.AGAIN] * (PATIENCE - 1) + [Verdict.FINAL]
+
+
 async def test_a_changed_host_key_is_for_a_person_to_decide_with_both_fingerprints(
     troubled: Attempts, faulty: FaultySftp
 ) -> None:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from activities.parking import CallFailed
 from activities.sftp_places import temporary_name
 from definitions.sftp import SftpResult
+from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
+from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
 from tests.fixtures.sftp_runs import sha256, upload_of
 from tests.fixtures.waiting import until
@@ -261,6 +264,30 @@ async def test_a_file_that_is_published_just_when_it_is_taken_over_is_ours(attem
 
     assert attempts.names() == ["file.bin"]
     assert result.sha256 == sha256(content)
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["released", "held to the end"])
+async def test_what_a_lost_session_still_has_open_is_left_and_the_file_is_sent_anew(
+    troubled: Attempts, faulty: FaultySftp, content: bytes, stays: bool
+) -> None:
+    """Servers on Windows rename and remove no file that is open."""
+    operation = upload_of(await troubled.keep(content))
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", cut=Cut("rename"), **operation)
+    (held,) = troubled.names()
+    if stays:
+        faulty.refuse["remove"] = asyncssh.SFTPPermissionDenied("it is being used by another process")
+
+    def in_use(source: str, *_: str) -> bool:
+        if source.endswith(held):
+            raise SftpError("permission_denied", "it is being used by another process")
+        return False
+
+    result = await troubled.do("upload", attempt=2, cut=Cut("rename", when=in_use), **operation)
+
+    assert (troubled.path("file.bin").read_bytes(), result.resumed_from) == (content, 0)
+    assert troubled.names() == ([held] if stays else []) + ["file.bin"]
+    assert [held in note for note in result.notes] == [True] * stays
 
 
 async def test_what_a_late_one_leaves_does_not_hide_that_the_file_was_published(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -35,12 +36,16 @@ def build() -> typer.Typer:
     return app
 
 
+@functools.cache
+def _command() -> typer.core.TyperGroup:
+    return typer.main.get_group(build())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Do what the arguments say; returns the exit status. Raises nothing."""
     prepare()
-    command = typer.main.get_command(build())
     try:
-        result = command.main(list(arguments) or ["--help"], prog_name="tieline", standalone_mode=False)
+        result = _command().main(list(arguments) or ["--help"], prog_name="tieline", standalone_mode=False)
         return int(result or Status.DONE)
     except BrokenPipeError:
         return Status.FAILED  # the reader of our output has gone: nobody is left to tell

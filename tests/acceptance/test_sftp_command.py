@@ -293,7 +293,11 @@ WRONG = {
     "a file that is not here": (["put", "bank", "nowhere.txt", "in/"], 2, "nowhere.txt cannot be read (No such file"),
     "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
     "two files to one name": (["put", "bank", "LETTER", "LETTER", "one"], 2, "name a folder, with / at its end"),
-    "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
+    "one name twice": (
+        ["put", "bank", "LETTER", "LETTER", "in/"],
+        2,
+        "error: two files of the run are to become in/letter",
+    ),
     "a name of two lines": (["put", "bank", "new\nline", "in/"], 2, "'new\\nline' cannot be kept under its name: the"),
     "a path for a name": (["put", "bank", "-", "--name", "a/b", "in/"], 2, "--name: the name of a file holds no slash"),
     "no name for standard input": (
@@ -301,8 +305,12 @@ WRONG = {
         2,
         "what it is called with --name, or at the end of TO",
     ),
-    "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
-    "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),
+    "an unknown policy": (
+        ["put", "bank", "LETTER", "in/", "--overwrite", "yes"],
+        2,
+        "--overwrite: expected 'fail', 'replace'",
+    ),
+    "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: expected 'fail' or"),
     "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
     "no instant": (["put", "bank", "LETTER", "in/", "--modified", "then"], 2, "--modified 'then': expected a time ago"),
     "a source of HTTP without a path": (["put", "bank", "--from", "crm", "in/"], 2, "expected ADAPTER:PATH"),
@@ -318,7 +326,7 @@ WRONG = {
     "two files of one name": (["get", "bank", "a/x", "b/x", "--to", "."], 2, "a/x and b/x would both be written to x"),
     "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
     "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
-    "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: String should match"),
+    "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: expected text that matches"),
     "a pattern for a folder": (["ls", "bank", "folder", "--glob", "a/b"], 2, "--glob: a pattern is about names"),
     "a pattern to list": (
         ["ls", "bank", "folder/*.csv"],
@@ -327,7 +335,7 @@ WRONG = {
     ),
     "a pattern to delete": (["rm", "bank", "*.csv"], 1, "one name, and no pattern here"),
     "a file to list": (["ls", "bank", "folder/file.txt"], 1, "folder/file.txt is a file"),
-    "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: Input should be"),
+    "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: expected 'name', 'modified'"),
     "the root": (["rm", "bank", ".", "--recursive"], 1, "root folder itself is not to be moved or deleted"),
     "both waiting and not": (["put", "bank", "LETTER", "in/", "--wait", "1", "--no-wait"], 2, "exclude each other"),
 }

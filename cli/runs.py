@@ -15,7 +15,7 @@ from cli.session import Session, with_runs
 from cli.waiting import WaitOption, hints, wait_for
 
 if TYPE_CHECKING:
-    from definitions.run import Decision, RunResult, Waiting
+    from definitions.run import Decision, RunResult
     from runtime.history import Step
     from runtime.run_filter import RunFilter
     from runtime.runs import RunSummary
@@ -71,16 +71,15 @@ def list_runs(
 
 def _waiting_for_accounts(runs: "Sequence[RunSummary]") -> list[str]:
     """One paragraph for each account that runs wait for: one person mends it once, for all of them."""
-    waiting: dict[str | None, list[Waiting]] = {}
-    for run in runs:
-        if run.waiting is not None:
-            waiting.setdefault(run.waiting.account, []).append(run.waiting)
+    from runtime.waits import waits_of
+
     told = []
-    for each in waiting.values():
-        first = min(each, key=lambda one: one.since)
-        count = "1 of these runs waits" if len(each) == 1 else f"{len(each)} of these runs wait"
-        since = f"{first.since.astimezone():%Y-%m-%d %H:%M:%S}"
-        told.append(f"\n{first.message}\n{count} for it, the longest since {since}. Next step: {first.next_step}")
+    for wait in waits_of(runs):
+        count = "1 of these runs waits" if len(wait.runs) == 1 else f"{len(wait.runs)} of these runs wait"
+        since = f"{wait.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        about, what = (f"account {wait.account}: ", "that") if wait.host_key else ("", "it")
+        longest = f"{count} for {what}, the longest since {since}"
+        told.append(f"\n{about}{wait.latest.message}\n{longest}. Next step: {wait.next_step}")
     return told
 
 

@@ -182,6 +182,12 @@ async def test_a_run_that_waits_with_a_changed_key_goes_on_when_it_is_trusted_ov
     assert failure["host_key"]["presented"] in offered
     assert failure["host_key"]["expected"] == [fingerprint(other)]
 
+    shown = (await door.http.get(f"/v1/runs/{run_id}")).json()
+    listed = (await door.http.get("/v1/runs", params={"state": "waiting_for_decision", "account": ADAPTER})).json()
+    assert shown["waiting"] == next(run["waiting"] for run in listed["runs"] if run["id"] == run_id)
+    assert (shown["waiting"]["account"], shown["waiting"]["host_key"]) == (ADAPTER, failure["host_key"])
+    assert f"tieline runs decide {run_id} trust --why TEXT" in shown["waiting"]["next_step"]
+
     decision = {"action": "trust", "who": "ann", "why": "the bank confirmed it"}
     decided = await door.http.post(f"/v1/runs/{run_id}/decision", json=decision)
     assert decided.status_code == 200, decided.text

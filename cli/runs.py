@@ -1,7 +1,7 @@
 """`tieline runs`: what ran, what waits, and what somebody decides about it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ACTIONS = ("retry", "skip", "fail", "trust")
 
 SHORT = len("run-") + 12
+LONG = timedelta(minutes=5)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or enough of its beginning.")]
 
@@ -65,7 +66,7 @@ def list_runs(
         (shown_id(run.id), run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago") for run in runs
     ]
     printer.table(("RUN", "STATE", "WHAT", "STARTED"), rows, empty="No run fits. Start one: tieline call --help")
-    for line in _waiting_for_accounts(runs):
+    for line in (*_waiting_for_accounts(runs), *_long_under_way(runs, now)):
         printer.line(line)
 
 
@@ -81,6 +82,15 @@ def _waiting_for_accounts(runs: "Sequence[RunSummary]") -> list[str]:
         longest = f"{count} for {what}, the longest since {since}"
         told.append(f"\n{about}{wait.latest.message}\n{longest}. Next step: {wait.next_step}")
     return told
+
+
+def _long_under_way(runs: "Sequence[RunSummary]", now: datetime) -> list[str]:
+    """Lists do not tell which of them fail, and are tried again: that takes a question about each."""
+    count = sum(run.state == "running" and now - run.started > LONG for run in runs)
+    if not count:
+        return []
+    who = "1 of these runs has" if count == 1 else f"{count} of these runs have"
+    return [f"\n{who} been under way for more than 5 minutes: tieline doctor tells which are tried again, and why"]
 
 
 def show(run: RunArgument, output: OutputOption = Output.TABLE) -> None:

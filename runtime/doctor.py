@@ -12,7 +12,7 @@ from runtime.assembly import TemporalUnreachable, connect
 from runtime.doctor_accounts import account_findings, parked_findings
 from runtime.doctor_assets import asset_findings
 from runtime.doctor_refresh import sweep_finding, token_findings
-from runtime.doctor_runs import decision_findings
+from runtime.doctor_runs import decision_findings, retrying_findings
 from runtime.findings import Finding, State
 from runtime.notifiers import destinations
 from runtime.pollers import is_polled
@@ -90,6 +90,8 @@ async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
         async for finding in parked_findings(stores, runs):
             yield finding
         async for finding in decision_findings(runs):
+            yield finding
+        async for finding in retrying_findings(client, runs):
             yield finding
     except RPCError as error:
         yield _refused(error, address, client.namespace)

@@ -1,9 +1,14 @@
-"""What the doctor finds about runs that do not get on: those that somebody must decide about."""
+"""What the doctor finds about runs that do not get on: somebody must decide about them, or their call fails again and
+again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from temporalio.client import Client
 
 from definitions.run import RunState
 from runtime.findings import Finding, State
+from runtime.retrying import Retrying, retrying
 from runtime.run_filter import RunFilter
 from runtime.runs import Runs
 from runtime.waits import Wait, waits_of
@@ -13,6 +18,10 @@ SHOWN = 5
 LOOKED_AT = 1000
 """Runs of which it is known what for they wait."""
 DECISIONS = "tieline runs list --state waiting_for_decision"
+LONG = timedelta(minutes=5)
+"""Before that a call that fails is what retries are for."""
+ASKED = 200
+"""Runs of which Temporal is asked what they are doing."""
 
 
 async def decision_findings(runs: Runs) -> AsyncIterator[Finding]:
@@ -42,3 +51,34 @@ def _host_key(wait: Wait, *, more: bool) -> Finding:
         f"{key.port} shows another host key, {key.presented} ({key.algorithm}), where {expected} is expected"
     )
     return Finding("runs", State.WRONG, told, wait.next_step)
+
+
+async def retrying_findings(client: Client, runs: Runs, long: timedelta = LONG) -> AsyncIterator[Finding]:
+    """Once for each account, or adapter where nobody knows it: what fails, since when, and when it is tried again.
+
+    `long`: how long a run must have been under way to be told of.
+    """
+    before = datetime.now(UTC) - long
+    found = [run async for run in runs.list(RunFilter(calling=True, until=before), limit=ASKED + 1)]
+    together: dict[str, list[Retrying]] = {}
+    for each in await retrying(client, found[:ASKED]):
+        together.setdefault(each.through, []).append(each)
+    for through, failing in list(together.items())[:SHOWN]:
+        yield _failing(through, failing)
+    if len(together) > SHOWN or (together and len(found) > ASKED):
+        yield Finding("runs", State.WRONG, "more may be tried again and again", "tieline runs list --state running")
+    if later := await runs.count(RunFilter(state=RunState.WAITING_TO_RETRY, until=before)):
+        told = f"{later} {'waits' if later == 1 else 'wait'} to be sent again"
+        yield Finding("runs", State.NOTE, told, "tieline runs list --state waiting_to_retry")
+
+
+def _failing(through: str, failing: Sequence[Retrying]) -> Finding:
+    last, longest = max(failing, key=lambda each: each.tried), min(failing, key=lambda each: each.run.started)
+    how_many = "1 is" if len(failing) == 1 else f"{len(failing)} are"
+    due = min((each.due for each in failing if each.due is not None), default=None)
+    since = f"{longest.run.started:%Y-%m-%d %H:%M:%S} UTC, attempt {longest.attempt}"
+    then = f"at {due:%H:%M:%S} UTC" if due else "under way"
+    told = (
+        f"{how_many} tried again and again with {through} (the longest since {since}): {last.why}; next attempt {then}"
+    )
+    return Finding("runs", State.WRONG, told, f"{last.next_step}; tieline runs show {last.run.id}")

@@ -1,8 +1,9 @@
 """What people are told of runs that wait: once for each account, however many runs there are."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
-from cli.runs import _waiting_for_accounts
+from cli.runs import _long_under_way, _waiting_for_accounts
 from definitions.run import Waiting
 from definitions.sftp import HostKeyChange
 from runtime.runs import RunSummary
@@ -60,6 +61,16 @@ def test_a_list_names_the_account_whose_server_shows_another_key_and_one_command
         f"\naccount bank: told 2\n2 of these runs wait for that, the longest since {since}. Next step: "
         "tieline runs decide run-2 trust --why TEXT; trust lets all 2 of them go on"
     )
+
+
+def test_a_list_says_where_to_look_when_runs_have_been_under_way_for_long() -> None:
+    running = [dataclasses.replace(run(number), state=state) for number, state in enumerate(["running", "completed"])]
+
+    assert _long_under_way(running, NOON + timedelta(minutes=4)) == []
+    assert _long_under_way(running, NOON + timedelta(minutes=6)) == [
+        "\n1 of these runs has been under way for more than 5 minutes: tieline doctor tells which are tried again, "
+        "and why"
+    ]
 
 
 def replace_key(fingerprint: str) -> HostKeyChange:

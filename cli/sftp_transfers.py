@@ -10,7 +10,7 @@ import typer
 from cli.arguments import moment
 from cli.errors import CliError
 from cli.fetched import check_names, check_place, write_all
-from cli.files import name_of, opened, pieces, size_of
+from cli.files import is_stdout, name_of, opened, pieces, size_of
 from cli.output import Aside, Output, OutputOption, Printer
 from cli.progress import progress
 from cli.session import Session
@@ -181,7 +181,7 @@ def get(
     async def begin(session: Session) -> "Started":
         return await begin_run(session, operation, adapter, profile, subject, key)
 
-    content = to == "-" and not only_asset and not no_wait
+    content = is_stdout(to) and not only_asset and not no_wait
     printer = Aside(output) if content else Printer(output)
     run_and_print(printer, begin, no_wait=no_wait, wait=wait, finish=write)
 

@@ -376,8 +376,9 @@ async def test_nothing_is_stored_for_an_adapter_that_is_not_there(
     assert "in-vain.txt" not in kept.output
 
 
-async def test_json_and_content_do_not_share_standard_output(files: Files) -> None:
-    ran = await files("get", "bank", "letter.txt", "--to", "-", "--output", "json")
+@pytest.mark.parametrize("place", ["-", "/dev/stdout"])
+async def test_json_and_content_do_not_share_standard_output(files: Files, place: str) -> None:
+    ran = await files("get", "bank", "letter.txt", "--to", place, "--output", "json")
 
     assert ran.status == 2
     assert "cannot both go to standard output" in json.loads(ran.output)["error"]["message"]

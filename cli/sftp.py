@@ -8,7 +8,7 @@ import typer
 
 from cli.arguments import moment
 from cli.errors import CliError, Status, explain
-from cli.output import Output, OutputOption, Printer
+from cli.output import Output, OutputOption, Printer, note
 from cli.session import Session
 from cli.sftp_options import (
     AdapterArgument,
@@ -105,7 +105,8 @@ def exists(
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """Whether there is a file or folder: exit status 0, else 1; 5 when the run failed, so that nobody knows.
+    """Whether there is a file or folder: exit status 0, else 1; 5 when the run failed or was skipped, so that nobody
+    knows.
 
     With --no-wait nobody knows yet: 0 means that the run has begun.
     """
@@ -122,8 +123,10 @@ def exists(
         raise CliError(complaint.message, Status.NO_ANSWER, **complaint.details) from error
     if result is None:
         return Status.DONE
-    found = result.sftp is not None and result.sftp.exists
-    return Status.DONE if found else Status.FAILED
+    if result.sftp is None:
+        note("nobody looked: the run was skipped by a decision")
+        return Status.NO_ANSWER
+    return Status.DONE if result.sftp.exists else Status.FAILED
 
 
 def mkdir(

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from examples.externalsystems import Systems
 from tests.fixtures.sftp_command import LETTER, Files, files_in
+from tests.fixtures.sftp_mistakes import WRONG
 from tests.fixtures.sftp_runs import aged
 from tests.fixtures.sshd import Sshd
 from tests.fixtures.waiting import until
@@ -333,59 +334,6 @@ async def test_content_with_another_hash_than_it_should_have_is_not_written(file
 
     assert (wrong.status, right.status) == (1, 0)
     assert "hashed/letter.txt has another SHA-256 than it should" in wrong.errors
-
-
-WRONG = {
-    "an unknown profile": (["ls", "bank", "--profile", "prod"], 2, "there is no profile 'prod'"),
-    "an unknown adapter": (["ls", "bnak"], 2, "Did you mean 'bank'?"),
-    "an adapter of an HTTP API": (["ls", "parcels"], 2, "adapter 'parcels' leads to integration 'parcels'"),
-    "a path out of the root": (["get", "bank", "../secrets"], 2, "PATH: the path may not hold .. as a part"),
-    "a target out of the root": (["put", "bank", "LETTER", "a/../../b"], 2, "TO: the path may not hold .. as a part"),
-    "a home folder": (["ls", "bank", "~other"], 2, "PATH: the path may not begin with ~"),
-    "a file in the adapter's place": (["put", "LETTER", "bank", "in/"], 2, "adapter '"),
-    "a file that is not here": (["put", "bank", "nowhere.txt", "in/"], 2, "nowhere.txt cannot be read (No such file"),
-    "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
-    "one name twice": (
-        ["put", "bank", "LETTER", "LETTER", "in/"],
-        2,
-        "error: two files of the run are to become in/letter",
-    ),
-    "an unknown policy": (
-        ["put", "bank", "LETTER", "in/", "--overwrite", "yes"],
-        2,
-        "--overwrite: expected 'fail', 'replace'",
-    ),
-    "an unknown asset": (["put", "bank", "in/", "--asset", "12345678"], 2, "there is no asset 12345678"),
-    "an unknown end": (["rm", "bank", "folder", "--on-failure", "wait"], 2, "--on-failure: expected 'fail' or"),
-    "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
-    "no instant": (["put", "bank", "LETTER", "in/", "--modified", "then"], 2, "--modified 'then': expected a time ago"),
-    "an unknown source": (["put", "bank", "--from", "crmm:/x", "in/"], 2, "adapter 'crmm': there is none"),
-    "a source of SFTP": (["put", "bank", "--from", "bank:in/x", "in/"], 2, "name an adapter of an HTTP API"),
-    "a folder that is there": (["put", "bank", "LETTER", "folder"], 1, "folder is a folder"),
-    "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),
-    "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),
-    "a missing local folder": (["get", "bank", "a", "--to", "no/b"], 2, "--to no/b: there is no folder no"),
-    "a missing folder to fetch into": (["get", "bank", "a", "--to", "no/"], 2, "there is no folder no: mkdir -p no"),
-    "several files into none": (["get", "bank", "a", "b", "--to", "one"], 2, "there is no folder one: mkdir -p one"),
-    "several files into one": (["get", "bank", "a", "b", "--to", "LETTER"], 2, "into a folder, and this is a file"),
-    "two files of one name": (["get", "bank", "a/x", "b/x", "--to", "."], 2, "a/x and b/x would both be written to x"),
-    "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
-    "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
-    "a place and no wait": (["get", "bank", "a", "--to", "b", "--no-wait"], 2, "--to waits for the files"),
-    "a place for no file": (["get", "bank", "a", "--to", "b", "--only-asset"], 2, "--only-asset writes no file"),
-    "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: expected text that matches"),
-    "a pattern for a folder": (["ls", "bank", "folder", "--glob", "a/b"], 2, "--glob: a pattern is about names"),
-    "a pattern to list": (
-        ["ls", "bank", "folder/*.csv"],
-        1,
-        "sftp ls bank --profile dev folder --glob '*.csv'",
-    ),
-    "a pattern to delete": (["rm", "bank", "*.csv"], 1, "one name, and no pattern here"),
-    "a file to list": (["ls", "bank", "folder/file.txt"], 1, "folder/file.txt is a file"),
-    "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: expected 'name', 'modified'"),
-    "the root": (["rm", "bank", ".", "--recursive"], 1, "root folder itself is not to be moved or deleted"),
-    "both waiting and not": (["put", "bank", "LETTER", "in/", "--wait", "1", "--no-wait"], 2, "exclude each other"),
-}
 
 
 @pytest.mark.parametrize(("arguments", "status", "told"), WRONG.values(), ids=WRONG)

@@ -162,14 +162,14 @@ def _with_own_target(text: str) -> LocalFile:
     target, equals, file = text.partition("=")
     if not equals or not target or not file:
         raise CliError(f"--file {text!r}: expected TARGET=FILE, such as in/march.csv=report.csv")
-    return LocalFile(file, target)
+    return LocalFile(file, _below_root("--file", target))
 
 
 def _stored_asset(text: str) -> StoredAsset:
     target, equals, digits = text.rpartition("=")
     if not _DIGITS.fullmatch(digits) or bool(target) != bool(equals):
         raise CliError(f"--asset {text!r}: expected SHA256, its first 8 digits at least, or TARGET=SHA256")
-    return StoredAsset(digits, target)
+    return StoredAsset(digits, _below_root("--asset", target))
 
 
 def _answer(text: str, headers: Sequence[str]) -> Answer:
@@ -178,9 +178,8 @@ def _answer(text: str, headers: Sequence[str]) -> Answer:
     if not adapter or not colon or not path or bool(target) != bool(equals):
         raise CliError(f"--from {text!r}: expected ADAPTER:PATH, such as crm:exports/march.csv, or TARGET=ADAPTER:PATH")
     bare, query = split_path(path)
-    return Answer(
-        _valid({"adapter": adapter, "path": bare, "query": query, "headers": pairs("--header", headers)}), target
-    )
+    source = _valid({"adapter": adapter, "path": bare, "query": query, "headers": pairs("--header", headers)})
+    return Answer(source, _below_root("--from", target))
 
 
 def _valid(source: dict[str, Any]) -> dict[str, Any]:
@@ -193,3 +192,12 @@ def _valid(source: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         raise validation_fault(error, {"adapter": "--from", "path": "--from", "headers": "--header"}) from None
     return source
+
+
+def _below_root(option: str, target: str) -> str:
+    from definitions.remote_path import check_remote_path
+
+    try:
+        return check_remote_path(target) if target else target
+    except ValueError as error:
+        raise CliError(f"{option}: {error}") from None

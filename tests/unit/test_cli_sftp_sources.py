@@ -103,6 +103,9 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "no path": (["in/"], {"answers": ["crm"]}, "--from 'crm': expected ADAPTER:PATH, such as"),
     "no adapter": ([], {"answers": ["in/a=:b"]}, "--from 'in/a=:b': expected ADAPTER:PATH, such as"),
     "a bad adapter": ([], {"answers": ["in/a=c r:b"]}, "--from: expected letters and digits"),
+    "a file out of the root": ([], {"own": ["../a=b"]}, "--file: the path may not hold .. as a part"),
+    "an asset out of the root": ([], {"assets": ["../a=12345678"]}, "--asset: the path may not hold .. as a part"),
+    "an answer out of the root": ([], {"answers": ["../a=crm:b"]}, "--from: the path may not hold .. as a part"),
     "no header": (["in/"], {"answers": ["crm:a"], "headers": ["Accept"]}, "--header 'Accept': expected NAME=VALUE"),
     "a header of no request": (["a.csv", "in/"], {"headers": ["A=b"]}, "--header belongs to --from"),
 }

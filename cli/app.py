@@ -17,7 +17,7 @@ from cli.streams import prepare
 HELP = """Durable, authenticated calls to other people's systems.
 
 Exit status: 0 done · 1 the run, test or check failed · 2 bad use or invalid definition · 3 a server cannot be reached
-· 4 the run has not ended yet · 5 the run of a question (sftp exists) failed · 130 interrupted.
+· 4 the run has not ended yet · 5 nobody knows what was asked (sftp exists) · 130 interrupted.
 """
 
 

@@ -117,8 +117,8 @@ class Told(Model):
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
     setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
-    fruitless: int = Field(default=0, description="The last attempts in a row that brought nothing")
     refusals: int = Field(default=0, description="Times that the server failed without a reason, or broke the protocol")
+    fruitless: int = Field(default=0, description="The last attempts in a row that brought nothing")
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
@@ -155,11 +155,11 @@ class Progress:
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
         self.setbacks = told.setbacks
+        self.refusals = told.refusals
         self.fruitless = told.fruitless
         self.counted = False
         self.received = 0
         """Bytes that this attempt has fetched."""
-        self.refusals = told.refusals
         # Before attempts were told apart they all wrote to the same name.
         self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
@@ -187,8 +187,8 @@ class Progress:
             files=dict(self.files),
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
             setbacks=self.setbacks,
-            fruitless=self.fruitless,
             refusals=self.refusals,
+            fruitless=self.fruitless,
             begun=self.begun,
             settled=self._settled(),
             source=self.source,

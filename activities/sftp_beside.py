@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 
 from activities.progress import Attested
-from activities.sftp_judge import UNREADABLE, Refused
+from activities.sftp_judge import Refused
 from activities.sftp_places import Place, temporary_name
 from activities.sftp_publish import content_hash, publish, remove_quietly
 from activities.sftp_task import Session, Task
 from net.sftp_errors import SftpError
 
+UNREADABLE = frozenset({"permission_denied", "unsupported", "failure"})
+"""How servers say that nobody may look at a file."""
 IN_THE_WAY = frozenset({"already_exists", "failure"})
 """How they say that a file cannot be made because there is one."""
 

@@ -16,8 +16,6 @@ PATIENCE = 5
 """Times after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
 file that is in use for a moment, or that is restarted, and one that will never do what is asked."""
 BELIEVED = frozenset({"failure", "protocol_error"})
-UNREADABLE = frozenset({"permission_denied", "unsupported", "failure"})
-"""How servers say that nobody may look at a file."""
 UNSURE = frozenset({"connection_lost", "timeout", "stalled", "protocol_error"})
 """Errors after which a change may have been made all the same."""
 SETBACKS = frozenset({"content_differs", "source_changed"})

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from activities.progress import Aside
-from activities.sftp_judge import UNREADABLE, UNSURE, Refused
+from activities.sftp_judge import UNSURE, Refused
 from activities.sftp_places import Place, temporary_name
 from activities.sftp_task import Session, Task
 from net.sftp_errors import SftpError
@@ -101,7 +101,7 @@ async def _refuse_what_is_there(task: Task, new: str, target: Place) -> None:
     try:
         there = await task.session.lstat(target.path) is not None and await task.session.lstat(new) is not None
     except SftpError as error:
-        if task.modes.stat_after_upload or error.code not in UNREADABLE:
+        if task.modes.stat_after_upload or error.code in UNSURE:
             raise
         return
     if there:

@@ -6,8 +6,7 @@ What its attempts told may be lost, as when it is cancelled between two of them.
 import posixpath
 from contextlib import aclosing
 
-from activities.sftp_beside import checksum_of, checksum_part
-from activities.sftp_judge import UNREADABLE
+from activities.sftp_beside import UNREADABLE, checksum_of, checksum_part
 from activities.sftp_places import Place, temporary_name
 from activities.sftp_publish import part_of
 from activities.sftp_sources import source_of

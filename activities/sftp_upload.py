@@ -74,18 +74,12 @@ async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUploa
     target = await task.places.resolve(file.path, source.name)
     if target.shown == ".":
         raise Refused("bad_path", f"{file.path!r} is the root folder: end it with a slash to send files into it")
-    if operation.checksum_file:
-        _check_length(checksum_of(target))
+    if operation.checksum_file and len(checksum_of(target).name.encode()) > MAX_NAME_BYTES:
+        told = f"the checksum of {target.shown} would have a name of more than {MAX_NAME_BYTES} bytes"
+        raise Refused("bad_path", told, "give the file a shorter name, or leave the checksum out")
     part = await part_of(task, target, index, task.beats.attempt)
     before = () if part == target else task.attempts_before
     return Plan(index, source, target, part, task.key(index), before, await _marker(task, operation, target))
-
-
-def _check_length(checksum: Place) -> None:
-    """Temporary names are cut to what fits; this one must be what it is."""
-    if (length := len(checksum.name.encode())) > MAX_NAME_BYTES:
-        told = f"{checksum.shown}, the name of the checksum, has {length} bytes, and {MAX_NAME_BYTES} are the most"
-        raise Refused("bad_path", told, "give the file a shorter name, or leave checksum_file out")
 
 
 async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from activities.chunks import hashed, split
-from activities.sftp_judge import UNREADABLE, Refused
+from activities.sftp_beside import UNREADABLE
+from activities.sftp_judge import Refused
 from activities.sftp_places import Place
 from activities.sftp_publish import content_hash, remove_quietly
 from activities.sftp_resume import TAIL

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from activities.chunks import SentHash
 from activities.progress import Attested, FileProgress, Phase, Piece
-from activities.sftp_beside import checksum_of, publish_checksum, publish_marker
-from activities.sftp_judge import UNREADABLE, UNSURE, Refused, folder_in_the_way
+from activities.sftp_beside import UNREADABLE, checksum_of, publish_checksum, publish_marker
+from activities.sftp_judge import UNSURE, Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
 from activities.sftp_publish import end_replacement, publish, remove_quietly

@@ -73,7 +73,7 @@ def _check_text(text: str, what: str) -> None:
         raise RemotePathError(f"{what} may not hold a line break, NUL or another control character")
     if "\\" in text:
         raise RemotePathError(
-            f"{what} may not hold a backslash: servers that take it for a slash would be led out of the root folder"
+            f"{what} may not hold a backslash: to some servers it parts folders, and could lead elsewhere"
         )
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise RemotePathError(f"{what} is not text (UTF-8)")

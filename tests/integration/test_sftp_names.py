@@ -153,6 +153,17 @@ async def test_a_replacement_that_was_cut_off_leaves_the_new_file_alone_where_no
     assert troubled.path("b").read_bytes() == b"new"
 
 
+async def test_a_name_that_leaves_no_room_for_its_checksum_is_refused_before_anything_is_sent(
+    attempts: Attempts,
+) -> None:
+    operation = upload_of(await attempts.keep(b"x"), "n" * 249, checksum_file=True)
+
+    failure = await attempts.fails("upload", **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
+    assert failure.suggested_action == "give the file a shorter name, or leave the checksum out"
+
+
 async def test_the_longest_name_that_has_a_checksum_arrives_with_it(attempts: Attempts) -> None:
     await attempts.do("upload", **upload_of(await attempts.keep(b"x"), "n" * 248, checksum_file=True))
 

@@ -9,7 +9,7 @@ from definitions.run import Verdict
 from tests.fixtures.sftp_attempts import Attempts
 from tests.fixtures.sftp_runs import upload_of
 
-HOSTILE = ["../x", "..\\..\\x", "a\\b", "a/../../x", "a\nb", "a\0b", "~root/x", "a\x7fb", "\ud800"]
+HOSTILE = ["../x", "a/../../x", "a\nb", "a\0b", "~root/x", "a\x7fb", "\ud800"]
 
 
 @pytest.mark.parametrize("path", HOSTILE)
@@ -19,7 +19,7 @@ async def test_a_path_that_no_file_may_have_makes_no_operation(attempts: Attempt
         await attempts.do(type_, path=path)
 
 
-@pytest.mark.parametrize("value", ["..", ".", "a/b", "..\\..\\x", "a\nb", "a\0b", ""])
+@pytest.mark.parametrize("value", ["..", ".", "a/b", "a\nb", "a\0b", ""])
 async def test_a_parameter_that_would_leave_its_part_of_the_path_is_refused(attempts: Attempts, value: str) -> None:
     attempts.parameters = {"customer": value}
 
@@ -171,28 +171,3 @@ async def test_a_long_name_has_a_temporary_name_that_fits_as_well(attempts: Atte
     await attempts.do("upload", **upload_of(await attempts.keep(b"x", name), "in/"))
 
     assert attempts.names() == [f"in/{name}"]
-
-
-@pytest.mark.parametrize("length", [200, 248])
-async def test_a_long_name_and_its_checksum_are_told_apart_until_they_are_whole(
-    attempts: Attempts, length: int
-) -> None:
-    name = "n" * length
-
-    await attempts.do("upload", **upload_of(await attempts.keep(b"content"), name, checksum_file=True))
-
-    assert attempts.names() == [name, f"{name}.sha256"]
-    assert attempts.path(name).read_bytes() == b"content"
-
-
-async def test_a_name_whose_checksum_would_have_one_that_is_too_long_is_refused_before_anything_is_sent(
-    attempts: Attempts,
-) -> None:
-    operation = upload_of(await attempts.keep(b"x"), "n" * 249, checksum_file=True)
-
-    failure = await attempts.fails("upload", **operation)
-
-    assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
-    assert "has 256 bytes, and 255 are the most" in failure.message
-    assert "leave checksum_file out" in failure.suggested_action
-    assert attempts.names() == []

@@ -61,9 +61,11 @@ class Apart:
         """When all others are done. Raises Refused, SftpError: what is left is to be tried, or decided about."""
         if not self._errors:
             return ()
-        passing = [error for error in self._errors.values() if _category(error) in _PASSING]
-        if passing and not self._is_out_of_patience(passing):
-            raise passing[0]
+        passing = sorted(_PASSING & {_category(error) for error in self._errors.values()})
+        waited_for = [category for category in passing if not self._is_out_of_patience(category)]
+        for error in self._errors.values():
+            if waited_for and _category(error) == waited_for[0]:
+                raise error
         if not self._task.progress.fetched or self._operation.on_failure is FailurePolicy.PARK:
             raise self._all()
         fetched = self._task.progress.fetched
@@ -77,16 +79,19 @@ class Apart:
             for path, error in sorted(self._errors.items())
         )
 
-    def _is_out_of_patience(self, passing: list[SftpError | Refused]) -> bool:
+    def _is_out_of_patience(self, category: str) -> bool:
         """What is named may grow for a long while; what a pattern finds can be had another time."""
-        if not self._operation.glob and any(_category(error) == "source_changed" for error in passing):
-            return False
         progress = self._task.progress
-        progress.setbacks += 1
-        if progress.setbacks < PATIENCE:
+        if category != "source_changed":
+            over = progress.refusals + 1 >= PATIENCE  # it is counted where the error is told
+            progress.refusals = 0 if over else progress.refusals
+            return over
+        if not self._operation.glob:
             return False
-        progress.setbacks = 0  # who decides to try it again is as patient
-        return True
+        progress.setbacks += 1
+        over = progress.setbacks >= PATIENCE
+        progress.setbacks = 0 if over else progress.setbacks  # who decides to try it again is as patient
+        return over
 
     def _all(self) -> SftpError | Refused:
         """One failure for all of them, as the first one is."""

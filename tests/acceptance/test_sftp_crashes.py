@@ -55,7 +55,6 @@ MORE: dict[str, dict[str, Any]] = {
     "two-steps-checksum-set-aside": REPLACE | {"checksum_file": True},
     "taken-before-marker": MARKER,
     "closed-before-marker": MARKER,
-    HALF_TAKEN: {"park_for": "1s"},
 }
 NAMES = {
     **{point: ["file.bin", "file.bin.sha256"] for point, more in MORE.items() if "checksum_file" in more},
@@ -146,6 +145,11 @@ def sent(point: str, content: bytes) -> bytes:
     return content if not server_of(point) or "half" in point else content[:100_000]
 
 
+async def begun(world: SftpWorld, type_: str, **operation: Any) -> str:
+    """A run that fails, and holds up no other one, where it would ask a person."""
+    return (await world.start(type_, park_for="1s", **operation)).id
+
+
 async def start(world: SftpWorld, point: str, content: bytes) -> str:
     """Start the run of a point, in a folder that is named after it."""
     more = MORE.get(point, {})
@@ -153,11 +157,11 @@ async def start(world: SftpWorld, point: str, content: bytes) -> str:
         if more.get("overwrite") == "replace":
             put_old(world, point, content)
         operation = upload_of(await world.keep(content), f"{point}/", **more)
-        return (await world.start("upload", **operation)).id
+        return await begun(world, "upload", **operation)
     if point == MANY:
         assets = [await world.keep(f"{index}".encode(), f"{index:02}.txt") for index in range(40)]
         files = [{"source": {"type": "asset", "asset": asset}, "path": f"{point}/"} for asset in assets]
-        return (await world.start("upload", files=files)).id
+        return await begun(world, "upload", files=files)
     (world.folder / point).mkdir()
     if point in DELETIONS:
         return await delete(world, point)
@@ -167,8 +171,8 @@ async def start(world: SftpWorld, point: str, content: bytes) -> str:
         type_, target = ("move", "moved.bin") if point in MOVES else ("copy", "copy.bin")
         if more.get("overwrite") == "replace":
             (world.folder / point / target).write_bytes(b"old")
-        return (await world.start(type_, path=f"{point}/file.bin", to=f"{point}/{target}", **more)).id
-    return (await world.start("download", paths=[f"{point}/file.bin"], after="delete")).id
+        return await begun(world, type_, path=f"{point}/file.bin", to=f"{point}/{target}", **more)
+    return await begun(world, "download", paths=[f"{point}/file.bin"], after="delete")
 
 
 def put_old(world: SftpWorld, point: str, content: bytes) -> None:
@@ -183,11 +187,11 @@ def put_old(world: SftpWorld, point: str, content: bytes) -> None:
 async def delete(world: SftpWorld, point: str) -> str:
     if point == "after-deletion":
         (world.folder / point / "file.bin").touch()
-        return (await world.start("delete", path=f"{point}/file.bin")).id
+        return await begun(world, "delete", path=f"{point}/file.bin")
     (world.folder / point / "old/below").mkdir(parents=True)
     for name in ("old/1", "old/2", "old/below/3"):
         (world.folder / point / name).touch()
-    return (await world.start("delete", path=f"{point}/old", recursive=True)).id
+    return await begun(world, "delete", path=f"{point}/old", recursive=True)
 
 
 async def finish(world: SftpWorld, point: str, run: str, sent: bytes, taking: FaultySftp) -> Finished:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from auth.host_key_lines import HostKeyError, host_pattern
+from auth.host_key_lines import HostKeyError
 from auth.sftp_account import SftpAddress, sftp_address
 from definitions.auth.simple import HostKeyPolicy, SftpAuth
 from definitions.integration import Integration
 from net.egress import AllowRule, EgressPolicy
 from net.resolver import SystemResolver
-from net.sftp_server import HostKey
+from net.sftp_server import HostKey, host_pattern
 from runtime.own_services import own_services
 from runtime.settings import Settings
 

@@ -105,7 +105,8 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
         told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
         auth = (await stores.definitions.integration(account.integration)).auth
         if auth.type == "sftp":
-            told |= {"host_key": auth.host_key.value, "trusted_host_keys": len(await stores.host_keys.of(name))}
+            trusted = sum(each.lets_in for each in await stores.host_keys.of(name))
+            told |= {"host_key": auth.host_key.value, "trusted_host_keys": trusted}
         return {**told, **(token_times(token) if token else {})}
 
     shown = with_stores(look)

@@ -200,9 +200,32 @@ async def test_an_account_is_not_created_with_keys_that_are_not_its_server_s(
     assert (await door.http.get("/v1/accounts/third")).status_code == 404
 
 
-async def create(door: Gateway, sshd: Sshd, name: str, keys: list[str]) -> httpx2.Response:
+async def test_a_key_that_was_revoked_is_shown_as_that_and_not_as_trusted(door: Gateway, sshd: Sshd) -> None:
+    await declare(door, sshd, "strict", "known_hosts")
+    lines = [sshd.known_hosts(), f"@revoked * {sshd.public_key('rsa')}", f"other.example {sshd.public_key('ecdsa')}"]
+    created = await create(door, sshd, "strict", lines, integration="strict")
+    assert created.status_code == 201, created.text
+
+    confirmed = (await door.http.get("/v1/accounts/strict/host-keys")).json()["keys"]
+    looked = (await door.http.post("/v1/accounts/strict/host-keys/look")).json()["keys"]
+
+    assert [each["role"] for each in confirmed] == ["trusted", "revoked", "unused"]
+    assert [each["key"] for each in looked if each["trusted"]] == [sshd.public_key()]
+    assert sshd.public_key("rsa") in [each["key"] for each in looked]
+
+
+async def declare(door: Gateway, sshd: Sshd, key: str, policy: str, **more: Any) -> None:
+    base_url = f"sftp://{sshd.place}{sshd.root}"
+    auth = {"type": "sftp", "host_key": policy}
+    document = {"kind": "integration", "key": key, "name": key, "base_url": base_url, "auth": auth, **more}
+    assert (await door.http.post("/v1/definitions", json=document)).status_code == 200
+
+
+async def create(
+    door: Gateway, sshd: Sshd, name: str, keys: list[str], integration: str = ADAPTER, **more: Any
+) -> httpx2.Response:
     secrets = {"username": sshd.username, "private_key": sshd.text("user")}
-    body = {"name": name, "integration": ADAPTER, "secrets": secrets, "host_keys": keys}
+    body = {"name": name, "integration": integration, "secrets": secrets, "host_keys": keys, **more}
     return await door.http.post("/v1/accounts", json=body)
 
 

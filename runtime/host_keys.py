@@ -7,10 +7,9 @@ from auth.host_key_lines import HostKeyError
 from auth.sftp_account import SftpAddress, sftp_address
 from definitions.auth.simple import HostKeyPolicy, SftpAuth
 from definitions.integration import Integration
-from net.egress import AllowRule, EgressPolicy
 from net.resolver import SystemResolver
 from net.sftp_server import HostKey, host_pattern
-from runtime.own_services import own_services
+from runtime.egress import egress_policy
 from runtime.settings import Settings
 
 FINGERPRINT = "SHA256:"
@@ -35,8 +34,7 @@ async def offered_keys(
         address = sftp_address(integration, integration.parameter_values(parameters))
     except ValueError as error:
         raise HostKeyError(f"integration {integration.key!r}: {error}") from None
-    policy = EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow], own=await own_services(settings))
-    resolver = SystemResolver()
+    policy, resolver = await egress_policy(settings), SystemResolver()
     try:
         return address, await SshDialer(policy, resolver).host_keys(address.host, address.port, address.ports)
     finally:

@@ -48,7 +48,7 @@ class Outcome:
     @property
     def action(self) -> str | None:
         """What to do about a failure."""
-        return next_step(self.account, self.failure) if self.failure else None
+        return self.failure.suggested_action if self.failure else None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -73,7 +73,8 @@ async def try_account(stores: Stores, name: str) -> Outcome:
         try:
             return Outcome(name, await log_in(stores, name), None)
         except CallFailed as error:
-            return Outcome(name, None, error.failure)
+            action = next_step(name, error.failure)
+            return Outcome(name, None, error.failure.model_copy(update={"suggested_action": action}))
     call = _test_call(integration, account)
     async with open_resolver(stores) as (resolver, http):
         try:

@@ -9,7 +9,7 @@ import typer
 from cli.arguments import parameters, text_content
 from cli.connect import connect, disconnect
 from cli.errors import CliError, Status
-from cli.host_keys import HostKeyOption, host_keys, keys_for_new_account, trust_host_key, user
+from cli.host_keys import HostKeyOption, confirmed_keys, host_keys, trust_host_key, user
 from cli.output import Output, OutputOption, Printer, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
 from cli.session import with_stores
@@ -56,12 +56,8 @@ def create(
 
     async def check(stores: "Stores") -> "tuple[Integration, list[str], list[str]]":
         """Everything but the secrets first: nobody likes to be asked for them in vain."""
-        from auth.accounts import checked_parameters
-
-        model = await stores.definitions.integration(integration)
-        checked_parameters(model, values)
-        await _refuse_taken(stores, name)
-        keys = await keys_for_new_account(stores, model, values, given)
+        model = await stores.accounts.check_new(name, integration, values)
+        keys = await confirmed_keys(stores, model, values, given)
         return model, list(await stores.accounts.missing_secrets(model, ())), keys
 
     model, needed, keys = with_stores(check)
@@ -194,13 +190,6 @@ def _confirm(name: str) -> None:
         raise CliError(f"deleting account {name!r} destroys its secrets: say --yes")
     if not typer.confirm(f"Delete account {name} and its secrets?", err=True):
         raise CliError(f"account {name} was not deleted", Status.FAILED)
-
-
-async def _refuse_taken(stores: "Stores", name: str) -> None:
-    from storage.errors import AlreadyExists
-
-    if name in {account.name for account in await stores.accounts.list()}:
-        raise AlreadyExists("account", name)
 
 
 def _as_json(account: "Account") -> dict[str, Any]:

@@ -107,7 +107,7 @@ def trust_host_key(
         printer.line(f"account {name}: trusts {', '.join(trusted) or 'no key of its server: no line is about it'}")
 
 
-async def keys_for_new_account(
+async def confirmed_keys(
     stores: "Stores", integration: "Integration", parameters: "Mapping[str, str]", given: "Sequence[str]"
 ) -> list[str]:
     """What `accounts create` is to trust: what was given; else, where a person confirms it, what the server offers.
@@ -116,21 +116,15 @@ async def keys_for_new_account(
         CliError: nobody is there to ask, or the person says no.
         HostKeyError, SftpError: what was given is no key, or the server cannot be asked.
     """
-    from definitions.auth.simple import HostKeyPolicy, SftpAuth
-    from runtime.host_keys import as_line, keys_meant, offered_keys
+    from runtime.host_keys import Unconfirmed, keys_for_new_account, policy_and_warnings
 
-    if not isinstance(integration.auth, SftpAuth):
-        return list(given)
-    if integration.auth.host_key is HostKeyPolicy.INSECURE:
-        note("warning: this integration looks at no host key (auth.host_key: insecure): anybody can be the server")
-        return list(given)
-    if given:
-        return await keys_meant(stores.settings, integration, parameters, given)
-    if integration.auth.host_key is not HostKeyPolicy.CONFIRM_FIRST:
-        return []
-    address, offered = await offered_keys(stores.settings, integration, parameters)
-    _confirm(address, offered)
-    return [as_line(integration, address, key) for key in offered]
+    for warning in policy_and_warnings(integration)[1]:
+        note(f"warning: {warning}")
+    try:
+        return await keys_for_new_account(stores.settings, integration, parameters, given)
+    except Unconfirmed as asked:
+        _confirm(asked.address, asked.offered)
+        return [key.public for key in asked.offered]
 
 
 def _confirm(address: "SftpAddress", offered: "Sequence[HostKey]") -> None:

@@ -52,7 +52,8 @@ async def _unchecked(stores: Stores, accounts: Sequence[Account]) -> AsyncIterat
         if isinstance(auth, SftpAuth) and auth.host_key is HostKeyPolicy.INSECURE and names:
             allowed = "" if stores.settings.sftp_insecure else ", so their runs fail: TIELINE_SFTP_INSECURE is not set"
             told = f"integration {key} looks at no host key (accounts {', '.join(names)}){allowed}"
-            yield Finding("sftp", State.NOTE, told, "give it auth.host_key: confirm_first, and create them again")
+            trust = f"tieline accounts trust-host-key {names[0]} SHA256:… --why TEXT"
+            yield Finding("sftp", State.NOTE, told, f"give it auth.host_key: confirm_first, then for each: {trust}")
 
 
 async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:

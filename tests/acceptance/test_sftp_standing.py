@@ -224,11 +224,13 @@ async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_di
     with pytest.raises(RunFailed, match="insecure") as failed:
         await desk.done(await desk.start())
     assert failed.value.failure.category == "no_trust"
-    told = [each.message async for each in account_findings(stores) if each.subject == "sftp"]
-    assert told == [
+    [finding] = [each async for each in account_findings(stores) if each.subject == "sftp"]
+    assert finding.message == (
         f"integration {ADAPTER} looks at no host key (accounts {ADAPTER}), so their runs fail: "
         "TIELINE_SFTP_INSECURE is not set"
-    ]
+    )
+    trust = f"tieline accounts trust-host-key {ADAPTER} SHA256:… --why TEXT"
+    assert finding.action == f"give it auth.host_key: confirm_first, then for each: {trust}"
 
 
 async def test_a_decision_to_retry_sends_a_file_again_that_is_gone_under_both_names(

@@ -28,6 +28,16 @@ def policy_of(integration: Integration) -> HostKeyPolicy:
     return integration.auth.host_key
 
 
+def policy_and_warnings(integration: Integration) -> tuple[HostKeyPolicy | None, Sequence[str]]:
+    """How an SFTP server proves who it is; of another integration None."""
+    if not isinstance(integration.auth, SftpAuth):
+        return None, ()
+    if integration.auth.host_key is HostKeyPolicy.INSECURE:
+        told = "this integration looks at no host key (auth.host_key: insecure): anybody can be the server"
+        return integration.auth.host_key, (told,)
+    return integration.auth.host_key, ()
+
+
 def checked_lines(policy: HostKeyPolicy, lines: Sequence[str]) -> list[str]:
     """The lines, tidy, without comments and repetitions.
 

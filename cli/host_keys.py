@@ -116,7 +116,8 @@ async def confirmed_keys(
         CliError: nobody is there to ask, or the person says no.
         HostKeyError, SftpError: what was given is no key, or the server cannot be asked.
     """
-    from runtime.host_keys import Unconfirmed, keys_for_new_account, policy_and_warnings
+    from auth.host_key_lines import policy_and_warnings
+    from runtime.host_keys import Unconfirmed, keys_for_new_account
 
     for warning in policy_and_warnings(integration)[1]:
         note(f"warning: {warning}")

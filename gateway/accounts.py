@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field, SecretStr
 
 from auth.api_tokens import Scope
+from auth.host_key_lines import policy_and_warnings
 from definitions.auth.simple import HostKeyPolicy
 from definitions.base import Model
 from definitions.integration import Integration
@@ -17,7 +18,7 @@ from gateway.door import Door, door_of
 from gateway.host_keys import GivenKeys
 from net.redaction import LIVE_SECRETS
 from runtime.account_test import refresh_account, try_account
-from runtime.host_keys import keys_for_new_account, policy_and_warnings
+from runtime.host_keys import keys_for_new_account
 from runtime.token_times import token_times
 from storage.accounts import Account
 

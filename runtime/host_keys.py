@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from auth.host_key_lines import HostKeyError
+from auth.host_key_lines import HostKeyError, policy_and_warnings
 from auth.sftp_account import SftpAddress, sftp_address
 from definitions.auth.simple import HostKeyPolicy, SftpAuth
 from definitions.integration import Integration
@@ -25,16 +25,6 @@ class Unconfirmed(HostKeyError):
         self.offered = offered
         told = ", ".join(f"{key.fingerprint} ({key.algorithm})" for key in offered)
         super().__init__(f"{address.host}:{address.port} presents host keys that nobody has confirmed: {told}")
-
-
-def policy_and_warnings(integration: Integration) -> tuple[HostKeyPolicy | None, Sequence[str]]:
-    """How an SFTP server proves who it is; of another integration None."""
-    if not isinstance(integration.auth, SftpAuth):
-        return None, ()
-    if integration.auth.host_key is HostKeyPolicy.INSECURE:
-        told = "this integration looks at no host key (auth.host_key: insecure): anybody can be the server"
-        return integration.auth.host_key, (told,)
-    return integration.auth.host_key, ()
 
 
 async def keys_for_new_account(

@@ -159,6 +159,7 @@ class Accounts:
         Raises:
             SecretError: one is unknown or unfit. NotFound: there is no such integration.
         """
+        await self._check_login_key(key, None, secrets)
         async with self._database.write() as connection:
             model = await self._integration(connection, key)
             _check_secrets(model, secrets)
@@ -211,9 +212,9 @@ class Accounts:
         assert isinstance(found, Integration), "the kind was asked for"
         return found
 
-    async def _check_login_key(self, integration: str, account_id: str, secrets: Mapping[str, str]) -> None:
+    async def _check_login_key(self, integration: str, account_id: str | None, secrets: Mapping[str, str]) -> None:
         """What no server could take is told now, not at the first login. Before any transaction that writes: to open
-        an encrypted key takes time.
+        an encrypted key takes time. `account_id`: None for what all accounts of the integration share.
 
         Raises SecretError, NotFound.
         """
@@ -224,7 +225,8 @@ class Accounts:
             if not isinstance(model.auth, SftpAuth):
                 return
             stored: dict[str, str] = {}
-            for table, record_id in ((INTEGRATION_SECRETS, integration), (ACCOUNT_SECRETS, account_id)):
+            own = [(ACCOUNT_SECRETS, account_id)] if account_id is not None else []
+            for table, record_id in ((INTEGRATION_SECRETS, integration), *own):
                 for record in await read_records(connection, table, record_id):
                     if record.field in _OF_KEY - secrets.keys():
                         with contextlib.suppress(UnreadableRecord):  # it is to be replaced, too

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -15,9 +16,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from auth.api_tokens import ApiTokenError
 from auth.errors import AuthError, CredentialError, NoSubject, Unbound, Unfit, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
-from definitions.problems import DefinitionErrors
+from definitions.problems import DefinitionErrors, dotted
 from definitions.run import Failure
-from gateway.operations import TAGS
+from definitions.wording import message, path_in, suggestion, told_once
+from gateway.operations import OPERATIONS
 from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
 from runtime.codec import UndecodablePayload
@@ -199,12 +201,21 @@ _CATEGORIES = {404: "not_found", 405: "method_not_allowed"}
 
 def _invalid(error: RequestValidationError) -> Problem:
     """Places and reasons, never values: what stands in the wrong place may be a secret."""
-    faults = [
-        {"place": ".".join(str(part) for part in fault["loc"] if part not in TAGS), "message": str(fault["msg"])}
-        for fault in error.errors()
-    ]
+    faults = [{"place": _place(fault, error.body), "message": _reason(fault)} for fault in told_once(error.errors())]
     detail = "; ".join(f"{fault['place']}: {fault['message']}" for fault in faults)
     return Problem(422, "invalid_request", detail, "correct the request: /docs describes it", errors=faults)
+
+
+def _place(fault: ErrorDetails, body: Any) -> str:
+    part, *rest = fault["loc"]
+    if part != "body":
+        return dotted(tuple(fault["loc"]))
+    return dotted(("body", *path_in(body, {**fault, "loc": tuple(rest)})))
+
+
+def _reason(fault: ErrorDetails) -> str:
+    near = suggestion(fault, *OPERATIONS) if "operation" in fault["loc"] else None
+    return f"{message(fault)}; did you mean {near}?" if near else message(fault)
 
 
 def _run_failed(error: RunFailed) -> Problem:

@@ -205,5 +205,7 @@ def _backoff(failures: int, longest: float) -> float:
 def _as_told(notification: Notification, woken: int) -> Notification:
     if notification.kind is not NotificationKind.RECONNECTED:
         return notification
+    if not woken:
+        return notification.model_copy(update={"runs_resumed": 0})
     runs = "1 run that waited for it goes on" if woken == 1 else f"{woken} runs that waited for it go on"
     return notification.model_copy(update={"runs_resumed": woken, "message": f"{notification.message}: {runs}"})

@@ -130,6 +130,8 @@ class RunWorkflow:
         """Wait, for days if need be, until somebody decides."""
         self._question, self._decision = question, None
         self._show(RunState.WAITING_FOR_DECISION, question)
+        if workflow.memo_value("waiting", None) is not None:
+            workflow.upsert_memo({"waiting": None})  # of its account, before this
         try:
             await workflow.wait_condition(
                 lambda: self._decision is not None, timeout=park_for, timeout_summary="give up waiting for a decision"
@@ -155,8 +157,13 @@ class RunWorkflow:
         time_left = since + call.operation.park_for - workflow.now()
         self._question, self._decision = dead, None
         self._show(RunState.WAITING_FOR_DECISION if dead.host_key else RunState.WAITING_FOR_RECONNECT, dead)
-        message = dead.message.removeprefix(f"{call.summary}: ")
-        waiting = Waiting(account=dead.account, message=message, since=since, next_step=dead.suggested_action)
+        waiting = Waiting(
+            account=dead.account,
+            message=dead.message.removeprefix(f"{call.summary}: "),
+            since=since,
+            next_step=dead.suggested_action.replace("decide RUN", f"decide {workflow.info().workflow_id}"),
+            host_key=dead.host_key,
+        )
         workflow.upsert_memo({"waiting": waiting.model_dump(mode="json")})
         try:
             await workflow.wait_condition(

@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ RESERVE_BYTES = 64 * 1024 * 1024
 """Room that a file which is known to be large leaves: the database may be on the same disk."""
 WAIT_SECONDS = 10.0
 """For another process that writes the same draft: an attempt that was given up ends, or is killed, within that."""
+AT_ONCE = 8
+"""Drafts of one key: an attempt whose process stands still keeps its own, and the next one goes on beside it."""
 KEYED_SECONDS, NAMELESS_SECONDS = 7 * 86400.0, 3600.0
 """How long a draft that nobody writes is left for a next attempt; one without a key has none."""
 _KEYED, _NAMELESS = "key-", "new-"
@@ -149,9 +151,8 @@ class Staging:
 
     @contextlib.asynccontextmanager
     async def draft(self, key: str | None, keep: Keep, run: str | None = None) -> AsyncIterator[Draft]:
-        """Raises AssetStoreUnavailable when another process keeps writing the draft of this key."""
-        path = self._folder / _name(key, run)
-        descriptor = await self._opened(path)
+        """The longest one of this key that nobody writes. Raises AssetStoreUnavailable."""
+        path, descriptor = await self._opened([self._folder / name for name in _names(key, run)])
         try:
             draft = Draft(path, descriptor, keep)
             try:
@@ -162,23 +163,26 @@ class Staging:
         finally:
             os.close(descriptor)
 
-    async def _opened(self, path: Path) -> int:
+    async def _opened(self, paths: Sequence[Path]) -> tuple[Path, int]:
         deadline = time.monotonic() + WAIT_SECONDS
         with unavailable(f"no file can be made in {self._folder}"):
             await in_thread(make_private, self._folder)
-            while (descriptor := await in_thread(_try_open, path)) is None:
+            while (opened := await in_thread(_try_open, paths, beside=False)) is None:
                 if time.monotonic() > deadline:
-                    raise AssetStoreUnavailable(
-                        f"another process has been writing the same file in {self._folder} for {WAIT_SECONDS:g} "
-                        "seconds: an earlier attempt that has not ended; try again when it has"
-                    )
+                    break
                 await asyncio.sleep(0.1)
-        return descriptor
+            opened = opened or await in_thread(_try_open, paths, beside=True)
+        if opened is None:
+            raise AssetStoreUnavailable(
+                f"{len(paths)} processes have begun the same file in {self._folder}, and stand still: look for workers "
+                "that do nothing any more, and end them"
+            )
+        return opened
 
     async def runs(self) -> set[str]:
         """Those whose drafts there are."""
         with unavailable(f"{self._folder} cannot be read"):
-            return await in_thread(lambda: {run for path in _names(self._folder) if (run := _run_of(path))})
+            return await in_thread(lambda: {run for path in _drafts(self._folder) if (run := _run_of(path))})
 
     async def abandoned(self, over: Collection[str], *, delete: bool) -> "list[Abandoned]":
         """Drafts that nobody writes, and nobody will find in time, or that are of one of these runs."""
@@ -195,12 +199,13 @@ class Abandoned:
     why: str
 
 
-def _name(key: str | None, run: str | None) -> str:
+def _names(key: str | None, run: str | None) -> list[str]:
     """Keys are hashed: they come from outside and never become part of a path. Of runs it is our own ids alone."""
     if key is None:
-        return _NAMELESS + secrets.token_hex(16)
+        return [_NAMELESS + secrets.token_hex(16)]
+    name = _KEYED + hashlib.sha256(key.encode()).hexdigest()
     of_run = f".{run}" if run is not None and _RUN.fullmatch(run) else ""
-    return _KEYED + hashlib.sha256(key.encode()).hexdigest() + of_run
+    return [f"{name}{f'-{number}' if number else ''}{of_run}" for number in range(AT_ONCE)]
 
 
 def _run_of(path: Path) -> str | None:
@@ -208,11 +213,29 @@ def _run_of(path: Path) -> str | None:
     return run if path.name.startswith(_KEYED) and _RUN.fullmatch(run) else None
 
 
-def _names(folder: Path) -> list[Path]:
+def _drafts(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def _try_open(path: Path) -> int | None:
+def _try_open(paths: Sequence[Path], *, beside: bool) -> tuple[Path, int] | None:
+    """One of these files, with its lock; None while others have those that there are. `beside`: make one more then."""
+    there = sorted(filter(os.path.lexists, paths), key=_length, reverse=True)
+    if beside or not there:
+        there += [path for path in paths if path not in there][:1]
+    for path in there:
+        if (descriptor := _try_lock(path)) is not None:
+            return path, descriptor
+    return None
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _try_lock(path: Path) -> int | None:
     """The file, made where it is missing, and locked; None while somebody else has it."""
     while True:
         try:
@@ -259,7 +282,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _abandoned(folder: Path, over: Collection[str], *, delete: bool) -> Iterator[Abandoned]:
-    for path in _names(folder):
+    for path in _drafts(folder):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # gone meanwhile, or no draft

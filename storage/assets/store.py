@@ -46,10 +46,11 @@ class AssetStore:
 
     def draft(self, key: str | None = None, run: str | None = None) -> AbstractAsyncContextManager[Draft]:
         """A file to be written. With a key, what was not committed is found again by the next draft of that key on this
-        machine; without one it is deleted. `run`: its id, after whose end nobody will look for the key.
+        machine, unless somebody keeps writing it: then that one begins another. Without a key it is deleted. `run`: its
+        id, after whose end nobody will look for the key.
 
         Raises:
-            AssetStoreUnavailable: another process keeps writing it, or the folder cannot be used.
+            AssetStoreUnavailable: the folder cannot be used.
         """
         return self._staging.draft(key, self._keep, run)
 

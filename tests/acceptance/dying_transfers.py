@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from activities.sftp_beats import Beats
 from net.sftp import SftpSession
 from runtime.assembly import connect, open_stores, open_worker
 from runtime.settings import load_settings
+from tests.fixtures.forked import python
 from tests.fixtures.tieline import Installation
 
 READY_SECONDS = 60
@@ -54,9 +54,9 @@ _reached: set[str] = set()
 @contextlib.asynccontextmanager
 async def dying_worker(installation: Installation) -> AsyncIterator[asyncio.subprocess.Process]:
     """Such a worker, ready to work."""
-    command = (sys.executable, "-m", "tests.acceptance.dying_transfers")
+    command = ("-m", "tests.acceptance.dying_transfers")
     environment = os.environ | installation.environment()
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    process = await python(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     try:
         assert process.stdout is not None
         assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"ready\n"

@@ -22,6 +22,11 @@ from tests.fixtures.sshd import Sshd
 from tests.fixtures.tieline import PROFILE
 from tests.fixtures.waiting import until
 
+TWICE = [
+    {"source": {"type": "asset", "asset": {"sha256": digit * 64, "size": 1, "name": "a.csv"}}, "path": path}
+    for digit, path in (("0", "in/"), ("1", "/in/{name}"))
+]
+
 
 @pytest_asyncio.fixture(scope="module")
 async def world(
@@ -76,9 +81,17 @@ async def test_a_file_goes_in_over_http_and_out_over_sftp_and_back(door: Gateway
     [
         ({"type": "sftp.stat", "path": "../x"}, "body.operation.path", "leave the root folder"),
         ({"type": "sftp.stat", "path": "a\nb"}, "body.operation.path", "control character"),
-        ({"type": "sftp.lst"}, "body.operation", "sftp.list"),
-        ({"type": "sftp.list", "pth": "x"}, "body.operation.pth", "not permitted"),
-        ({"type": "sftp.download", "paths": ["x"], "after": "move"}, "body.operation", "move_to"),
+        ({"type": "sftp.lst"}, "body.operation.type", "expected one of 'sftp.upload'"),
+        ({"type": "sftp.list", "pth": "x"}, "body.operation.pth", "unknown key; did you mean path?"),
+        ({"type": "sftp.list", "sort": "date"}, "body.operation.sort", "expected 'name', 'modified' or 'size'"),
+        ({"type": "sftp.stat"}, "body.operation.path", "is missing"),
+        ({"type": "sftp.download", "paths": ["x", 5]}, "body.operation.paths[1]", "expected text"),
+        (
+            {"type": "sftp.download", "paths": ["x"], "after": "move"},
+            "body.operation",
+            "after: move and move_to belong",
+        ),
+        ({"type": "sftp.upload", "files": TWICE}, "body.operation", "two files of the run are to become in/a.csv"),
     ],
 )
 async def test_what_is_wrong_with_an_operation_is_told_by_its_place(
@@ -89,6 +102,7 @@ async def test_what_is_wrong_with_an_operation_is_told_by_its_place(
     [fault] = answer.json()["errors"]
     assert fault["place"] == place
     assert message in fault["message"]
+    assert "Value error" not in answer.text
 
 
 async def test_an_operation_of_the_other_protocol_is_refused_before_it_starts(door: Gateway) -> None:
@@ -167,6 +181,12 @@ async def test_a_run_that_waits_with_a_changed_key_goes_on_when_it_is_trusted_ov
     [failure] = [step["failure"] for step in history if step.get("failure")]
     assert failure["host_key"]["presented"] in offered
     assert failure["host_key"]["expected"] == [fingerprint(other)]
+
+    shown = (await door.http.get(f"/v1/runs/{run_id}")).json()
+    listed = (await door.http.get("/v1/runs", params={"state": "waiting_for_decision", "account": ADAPTER})).json()
+    assert shown["waiting"] == next(run["waiting"] for run in listed["runs"] if run["id"] == run_id)
+    assert (shown["waiting"]["account"], shown["waiting"]["host_key"]) == (ADAPTER, failure["host_key"])
+    assert f"tieline runs decide {run_id} trust --why TEXT" in shown["waiting"]["next_step"]
 
     decision = {"action": "trust", "who": "ann", "why": "the bank confirmed it"}
     decided = await door.http.post(f"/v1/runs/{run_id}/decision", json=decision)

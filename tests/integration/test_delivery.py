@@ -195,6 +195,13 @@ async def test_people_are_told_when_all_runs_are_woken_and_how_many_there_were(b
     ]
 
 
+async def test_who_is_told_that_an_account_is_well_is_told_of_no_runs_where_none_waited(box: Post) -> None:
+    people = People()
+    await box.post_notification()
+    await box.delivery(people).notify()
+    assert [(each.runs_resumed, each.message) for each in people.told] == [(0, "account 'main' works again")]
+
+
 async def test_a_run_that_was_woken_by_one_that_died_and_has_ended_since_counts_as_woken(box: Post) -> None:
     run, people = await box.run(), People()
     notification = await box.post_notification()

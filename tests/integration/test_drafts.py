@@ -7,11 +7,13 @@ import signal
 import stat
 import sys
 import threading
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
 from storage.assets import AssetStore, draft
+from storage.assets.garbage import Fate
 from storage.assets.threads import in_thread
 from storage.errors import AssetMissing, AssetStoreUnavailable
 from tests.fixtures.assets import CONTENT, blobs, drafts, whole
@@ -170,23 +172,84 @@ async def test_a_disk_that_fills_up_leaves_what_was_appended_before(
         assert await draft.read(0, 100) == b"before"
 
 
-async def test_a_second_process_waits_for_the_draft_and_is_told_when_that_takes_too_long(
-    disk_store: AssetStore, asset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = await writing(url_in(tmp_path), asset_folder, "held")
-    assert first.stdout is not None
-    assert await asyncio.wait_for(first.stdout.readline(), 60) == b"held\n"
-    with monkeypatch.context() as patch:
-        patch.setattr(draft, "WAIT_SECONDS", 0.0)
-        with pytest.raises(AssetStoreUnavailable, match=f"another process has been writing .* in {asset_folder}"):
-            async with disk_store.draft("run-1/step-1"):
-                pytest.fail("two write it")
+async def held(folder: Path, asset_folder: Path) -> asyncio.subprocess.Process:
+    """A process that has appended 256,000 bytes of `CONTENT`, and keeps the draft."""
+    process = await writing(url_in(folder), asset_folder, "held")
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"held\n"
+    return process
 
+
+async def killed_now(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    await process.wait()
+
+
+async def test_a_second_process_waits_for_the_draft_of_one_that_ends_soon(
+    disk_store: AssetStore, asset_folder: Path, tmp_path: Path
+) -> None:
+    first = await held(tmp_path, asset_folder)
     waiting = asyncio.ensure_future(size_of(disk_store, "run-1/step-1"))
     await asyncio.sleep(0)
-    first.kill()
+    await killed_now(first)
     assert await asyncio.wait_for(waiting, 10) == 256_000
-    await first.wait()
+
+
+async def test_who_comes_after_a_process_that_stands_still_goes_on_beside_it(
+    disk_store: AssetStore, asset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draft, "WAIT_SECONDS", 0.0)
+    stopped = await held(tmp_path, asset_folder)
+    stopped.send_signal(signal.SIGSTOP)
+    try:
+        (its_own,) = drafts(asset_folder)
+        async with disk_store.draft("run-1/step-1") as second:
+            begun_with = second.size
+            await second.append(CONTENT[:100_000])
+        async with disk_store.draft("run-1/step-1") as third:
+            found = third.size
+            await third.append(CONTENT[100_000:])
+            asset = await third.commit(**NAMED)
+        os.utime(its_own, (0, 0))
+        while_it_lives = (await collected(disk_store), drafts(asset_folder))
+    finally:
+        await killed_now(stopped)
+
+    assert (begun_with, found) == (0, 100_000)
+    assert await whole(disk_store.read(asset)) == CONTENT
+    assert while_it_lives == ([], [its_own])
+    assert (await collected(disk_store), drafts(asset_folder)) == ([256_000], [])
+
+
+async def test_the_longest_of_the_drafts_that_nobody_writes_is_gone_on_with(
+    disk_store: AssetStore, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draft, "WAIT_SECONDS", 0.0)
+    async with disk_store.draft("k") as first, disk_store.draft("k") as second:
+        await first.append(b"some")
+        await second.append(b"some more")
+
+    assert await size_of(disk_store, "k") == len(b"some more")
+    assert len(drafts(asset_folder)) == 2
+
+
+async def test_no_more_drafts_are_begun_where_many_processes_stand_still(
+    disk_store: AssetStore, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draft, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(draft, "AT_ONCE", 2)
+    async with disk_store.draft("k"), disk_store.draft("k"):
+        with pytest.raises(AssetStoreUnavailable, match=f"2 processes have begun the same file in {asset_folder}"):
+            await size_of(disk_store, "k")
+
+
+async def collected(store: AssetStore) -> list[int]:
+    """The sizes of what was deleted."""
+
+    async def ask(_: Collection[str]) -> Mapping[str, Fate]:
+        return {}
+
+    return [each.size for each in (await store.collect(ask, delete=True)).garbage]
 
 
 async def test_who_waited_for_a_draft_that_was_committed_begins_anew_and_leaves_the_asset_alone(

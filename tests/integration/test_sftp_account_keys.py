@@ -79,3 +79,21 @@ async def test_what_is_replaced_is_tried_with_what_is_stored_already(files: Benc
         await files.accounts.set_secrets("files", {"passphrase": "another one"})
     anew = OTHER.export_private_key("pkcs8-pem", PASSPHRASE).decode()
     assert (await files.accounts.set_secrets("files", {"private_key": anew})).version == 2
+
+
+@pytest.mark.parametrize(("secrets", "told"), UNUSABLE)
+async def test_no_key_that_no_login_could_use_is_shared_by_all_accounts(
+    files: Bench, secrets: dict[str, str], told: str
+) -> None:
+    await files.accounts.set_integration_secrets("files", {"username": "ann", "private_key": PLAIN})
+    with pytest.raises(SecretError, match=told):
+        await files.accounts.set_integration_secrets("files", secrets)
+    await create(files)
+    credential = await files.resolver().resolve_account("files")
+    assert credential.values["private_key"].reveal() == PLAIN
+
+
+async def test_what_all_accounts_share_is_tried_with_what_they_share_already(files: Bench) -> None:
+    await files.accounts.set_integration_secrets("files", {"private_key": ENCRYPTED, "passphrase": PASSPHRASE})
+    with pytest.raises(SecretError, match="the passphrase does not open the private key"):
+        await files.accounts.set_integration_secrets("files", {"passphrase": "another one"})

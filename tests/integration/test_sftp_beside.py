@@ -103,23 +103,24 @@ async def test_a_checksum_does_not_stay_beside_the_file_of_a_run_that_was_quicke
 @pytest.mark.parametrize(
     ("paths", "more"),
     [
-        (["a", "a.sha256"], {"checksum_file": True}),
-        (["a.done", "a"], {"marker_file": "{name}.done"}),
-        (["in/a", "in/b"], {"marker_file": "all.done"}),
-        (["a"], {"checksum_file": True, "marker_file": "./{name}.sha256"}),
-        (["a"], {"marker_file": "./{name}"}),
+        (["in/a", "link/a"], {}),
+        (["in/a", "link/a.sha256"], {"checksum_file": True}),
+        (["in/a", "link/a.done"], {"marker_file": "{name}.done"}),
     ],
+    ids=["files", "checksum", "marker"],
 )
-async def test_no_name_is_given_to_two_files_of_a_run(
+async def test_no_name_is_given_to_two_files_of_a_run_by_a_link_on_the_server(
     attempts: Attempts, paths: list[str], more: dict[str, Any]
 ) -> None:
+    attempts.path("in").mkdir()
+    attempts.path("link").symlink_to("in")
     source = {"type": "asset", "asset": await attempts.keep(b"content")}
     files = [{"source": source, "path": path} for path in paths]
 
     failure = await attempts.fails("upload", files=files, **more)
 
     assert (failure.verdict, failure.category) == (Verdict.FINAL, "invalid_request")
-    assert attempts.names() == []
+    assert list(attempts.path("in").iterdir()) == []
 
 
 @pytest.mark.parametrize("more", [{"marker_file": "{name}"}, {"marker_file": "{name}.sha256", "checksum_file": True}])

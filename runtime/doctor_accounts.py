@@ -80,10 +80,8 @@ async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
 async def _remedy(stores: Stores, account: Account) -> str:
     try:
         if account.cause in HOST_KEY_CAUSES:
-            return (
-                f"tieline accounts host-keys {account.name} --look, then decide about one of the runs that wait, or "
-                f"tieline accounts trust-host-key {account.name} KEY --why TEXT"
-            )
+            looked = f"tieline accounts host-keys {account.name} --look, and ask whoever runs the server"
+            return f"{looked}; then tieline accounts trust-host-key {account.name} KEY --why TEXT: runs that wait go on"
         by_consent = (await stores.definitions.integration(account.integration)).by_consent
     except NotFound:
         return f"apply integration {account.integration!r} again: tieline apply PATH"

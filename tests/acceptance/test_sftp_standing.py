@@ -216,6 +216,7 @@ async def test_the_doctor_tells_of_a_changed_key_and_what_to_do(changed: Desk) -
     assert finding.message == "needs reconnect (host_key_changed)"
     assert finding.action is not None
     assert finding.action.startswith(f"tieline accounts host-keys {ADAPTER} --look")
+    assert f"then tieline accounts trust-host-key {ADAPTER} KEY --why TEXT" in finding.action
 
 
 async def test_the_doctor_tells_once_of_all_runs_that_wait_with_a_key_with_what_lets_them_go_on(

@@ -78,8 +78,10 @@ def suggestion(detail: ErrorDetails, *roots: type[BaseModel]) -> str | None:
 
 
 def _plain(detail: ErrorDetails) -> str:
-    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    expected = text if text == detail["msg"] or detail["type"] == "value_error" else f"expected {text}"
+    if detail["type"] == "value_error":  # our own words, which may begin with the name of a setting
+        return detail["msg"].removeprefix("Value error, ")
+    text = detail["msg"].removeprefix("Input should be ")
+    expected = text if text == detail["msg"] else f"expected {text}"
     return expected[:1].lower() + expected[1:]
 
 

@@ -4,11 +4,13 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncssh
 import pytest
 
 from activities.parking import CallFailed
 from definitions.run import Verdict
 from net.sftp import SftpSession
+from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
 from tests.fixtures.sftp_runs import aged, sha256
 from tests.integration.test_sftp_two_attempts import Stop, overtaken
@@ -137,3 +139,21 @@ async def test_what_goes_through_here_is_told_with_its_hash(
     result = await attempts.do("copy", attempt=2, **COPY)
 
     assert (result.sha256, result.files[0].verified) == (sha256(NEW), "acknowledged")
+
+
+async def test_a_copy_that_failed_for_good_is_made_anew_when_somebody_lets_it_be_tried_again(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    """An old file of the same size has the name: it is not the copy."""
+    troubled.path("a").write_bytes(b"new!")
+    troubled.path("b").write_bytes(b"old!")
+    operation = {**COPY, "overwrite": "replace", "on_failure": "park"}
+    faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("Permission denied")
+    failure = await troubled.fails("copy", **operation)
+    faulty.refuse.clear()
+
+    await troubled.do("copy", **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "permission_denied")
+    assert troubled.path("b").read_bytes() == b"new!"
+    assert troubled.names() == ["a", "b"]

@@ -1,4 +1,4 @@
-"""Transfers that have failed for good, and that somebody decides to try again."""
+"""Uploads that have failed for good, and that somebody decides to try again."""
 
 from typing import Any
 
@@ -10,34 +10,31 @@ from definitions.run import Verdict
 from net.sftp_errors import SftpError
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
-from tests.fixtures.sftp_runs import aged, sha256, upload_of
+from tests.fixtures.sftp_runs import sha256, upload_of
 
 OLD, NEW = b"old!", b"new!"
 
 
-async def replacing(attempts: Attempts, type_: str, **more: Any) -> dict[str, Any]:
+async def replacing(attempts: Attempts, **more: Any) -> dict[str, Any]:
     """What replaces `b` by a file of the same size."""
-    attempts.path("a").write_bytes(NEW)
     attempts.path("b").write_bytes(OLD)
-    aged(attempts.folder)
-    more |= {"overwrite": "replace", "on_failure": "park"}
-    return {"path": "a", "to": "b", **more} if type_ == "copy" else upload_of(await attempts.keep(NEW), "b", **more)
+    return upload_of(await attempts.keep(NEW), "b", overwrite="replace", on_failure="park", **more)
 
 
-@pytest.mark.parametrize(("type_", "more"), [("copy", {}), ("upload", {}), ("upload", {"verify": "size"})], ids=str)
+@pytest.mark.parametrize("verify", ["auto", "size"])
 async def test_what_was_not_published_and_has_been_removed_is_sent_again(
-    troubled: Attempts, faulty: FaultySftp, type_: str, more: dict[str, Any]
+    troubled: Attempts, faulty: FaultySftp, verify: str
 ) -> None:
-    operation = await replacing(troubled, type_, **more)
+    operation = await replacing(troubled, verify=verify)
     faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("no")
-    failure = await troubled.fails(type_, **operation)
+    failure = await troubled.fails("upload", **operation)
     names = troubled.names()
     faulty.refuse.clear()
 
-    await troubled.do(type_, **operation)
+    await troubled.do("upload", **operation)
 
-    assert (failure.verdict, names) == (Verdict.FINAL, ["a", "b"])
-    assert troubled.names() == ["a", "b"]
+    assert (failure.verdict, names) == (Verdict.FINAL, ["b"])
+    assert troubled.names() == ["b"]
     assert troubled.path("b").read_bytes() == NEW
 
 
@@ -54,11 +51,10 @@ async def test_what_was_not_published_is_no_question_where_nothing_had_the_name(
     assert troubled.path("file.bin").read_bytes() == NEW
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["answered", "line lost"])
-async def test_a_removal_whose_answer_is_lost_is_a_removal(troubled: Attempts, faulty: FaultySftp, lost: bool) -> None:
-    operation = await replacing(troubled, "upload", verify="size")
+async def test_a_removal_whose_answer_is_lost_is_a_removal(troubled: Attempts, faulty: FaultySftp) -> None:
+    operation = await replacing(troubled, verify="size")
     faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("no")
-    faulty.lose_reply_of = {"remove"} if lost else set()
+    faulty.lose_reply_of.add("remove")
     await troubled.fails("upload", **operation)
     faulty.refuse.clear()
 

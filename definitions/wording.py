@@ -80,7 +80,7 @@ def suggestion(detail: ErrorDetails, *roots: type[BaseModel]) -> str | None:
 def _plain(detail: ErrorDetails) -> str:
     text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     expected = text if text == detail["msg"] or detail["type"] == "value_error" else f"expected {text}"
-    return expected[:1].lower() + expected[1:]
+    return expected if expected[1:2].isupper() else expected[:1].lower() + expected[1:]  # a name, such as TIELINE_…
 
 
 def _parts(data: Any, detail: ErrorDetails) -> Iterator[str | int]:

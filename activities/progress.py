@@ -61,7 +61,17 @@ class FileProgress(Model):
     pieces: tuple[Piece, ...] = Field(
         default=(), description="Up to `offset`, where nobody knows the hash of the source before all of it was read"
     )
-    aside: bool = Field(default=False, description="The file that it replaces was set aside, and nothing has its name")
+
+
+class Aside(Model):
+    """A file that makes way for another one, on a server that replaces none in one step. Paths are the server's."""
+
+    index: int = Field(description="Of the operation's file that replaces it")
+    shown: str = Field(description="Its name, as people know it")
+    path: str = Field(description="Where it stands until the other one has that name")
+    new: str = Field(description="Where the other one stands until then")
+    size: int | None = Field(default=None, description="The other one's")
+    unfinished: bool = Field(default=True, description="The other one is not to stay where it stands")
 
 
 class Fetched(Model):
@@ -102,6 +112,7 @@ class Told(Model):
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
+    aside: dict[str, Aside] = Field(default_factory=dict, description="What makes way, by the path that it had")
 
 
 class Moved(Model):
@@ -141,6 +152,7 @@ class Progress:
         self._packs: list[str] = []
         self._in_packs: set[int | str] = set()
         self.source = told.source
+        self.aside = dict(told.aside)
 
     def told(self) -> Told:
         """What the next attempt needs."""
@@ -152,6 +164,7 @@ class Progress:
             begun=self.begun,
             settled=self._settled(),
             source=self.source,
+            aside=dict(self.aside),
         )
 
     def begin(self, attempt: str) -> None:

@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.failures import application_error, interrupted, unforeseen, without_credential
 from activities.http import Credentials
 from activities.parking import CallFailed, Parking, make_or_park, run_goes_on, tell
-from activities.progress import Progress, read_progress
+from activities.progress import Aside, Progress, read_progress
 from activities.sftp_beats import STALE, Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
@@ -20,7 +20,7 @@ from activities.sftp_folders import delete, exists, mkdir, move, stat
 from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
-from activities.sftp_publish import remove_quietly
+from activities.sftp_publish import remove_quietly, settle
 from activities.sftp_task import CLEAN_UP_WITHIN, Connections, Outcome, Session, Task
 from activities.sftp_upload import upload
 from activities.streams import Assets, HttpStreams, SourceFailed
@@ -209,17 +209,17 @@ class SftpActivities:
             failure = failure_of_error(call, error, credential.account, attempt, _set_back(call, beats.progress, error))
         except SourceFailed as error:
             await self._after(error.failure, None, server, beats, unfinished)
-            raise CallFailed(error.failure, error.ref) from None
+            raise CallFailed(_with_what_is_aside(error.failure, beats), error.ref) from None
         except tuple(_OF_ASSETS) as error:
             failure = sftp_failure(call, _OF_ASSETS[type(error)], str(error), account=credential.account)
         except asyncio.CancelledError:
             if run_goes_on(call):
                 raise CallFailed(interrupted(call, Sent.NO, credential.account)) from None
             if _was_cancelled_by_somebody():
-                await self._clean_up(server, unfinished)
+                await self._clean_up(server, unfinished, beats.progress)
             raise
         await self._after(failure, credential, server, beats, unfinished)
-        raise CallFailed(_with_done(failure, beats))
+        raise CallFailed(_with_what_is_aside(_with_done(failure, beats), beats))
 
     async def _after(
         self,
@@ -239,19 +239,37 @@ class SftpActivities:
         elif failure.verdict is Verdict.AGAIN:
             with contextlib.suppress(Refused):
                 await beats.record()
-        elif failure.verdict is Verdict.FINAL and unfinished:
+        elif beats.progress.aside or (failure.verdict is Verdict.FINAL and unfinished):
             with contextlib.suppress(Refused):
                 await beats.record()  # an attempt that was given up removes nothing: another one may be at it
-                await self._clean_up(server, unfinished)
+                await self._clean_up(server, unfinished, beats.progress, for_good=failure.verdict is Verdict.FINAL)
 
-    async def _clean_up(self, server: SftpServer, unfinished: dict[int, tuple[str, ...]]) -> None:
-        """As well as that goes within a short time: what is left is hidden, and known by its name."""
-        if not unfinished:
+    async def _clean_up(
+        self,
+        server: SftpServer,
+        unfinished: dict[int, tuple[str, ...]],
+        progress: Progress | None = None,
+        *,
+        for_good: bool = True,
+    ) -> None:
+        """As well as that goes within a short time: what is left is hidden, and known by its name.
+
+        What is not for good, as somebody may decide to go on, keeps what it has written.
+        """
+        asides = progress.aside if progress is not None else {}
+        if not unfinished and not asides:
             return
         with contextlib.suppress(SftpError, TimeoutError):
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
-                for path in [path for paths in unfinished.values() for path in paths]:
-                    await remove_quietly(session, path)
+                settled: list[Aside] = []
+                for target, aside in list(asides.items()):
+                    if await settle(session, target, aside, for_good=for_good):
+                        settled.append(asides.pop(target))
+                if for_good:
+                    kept = {aside.index for aside in asides.values()}
+                    left = [path for index, paths in unfinished.items() if index not in kept for path in paths]
+                    for path in (*left, *(aside.new for aside in settled if aside.unfinished)):
+                        await remove_quietly(session, path)
 
 
 def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
@@ -269,6 +287,14 @@ def _with_done(failure: Failure, beats: Beats) -> Failure:
     if not done:
         return failure
     return failure.model_copy(update={"message": f"{failure.message}; {done} other files were done"})
+
+
+def _with_what_is_aside(failure: Failure, beats: Beats) -> Failure:
+    """Where nothing has the name of a file, whoever reads why wants to know where it is."""
+    for aside in beats.progress.aside.values():
+        told = f"{failure.message}; {aside.shown} was set aside as {aside.path}, and what replaces it is {aside.new}"
+        failure = failure.model_copy(update={"message": told})
+    return failure
 
 
 def _was_cancelled_by_somebody() -> bool:

@@ -37,7 +37,7 @@ async def publish_checksum(task: Task, sha256: str, file: Place, index: int, *, 
     part = checksum_part(file, task.key(index), task.beats.attempt)
     await _write_anew(task.session, part, content)
     try:
-        await publish(task.session, part.path, target, replace=replace, notes=task.notes)
+        await publish(task, part.path, target, index, replace=replace, size=len(content))
     except Refused:
         await remove_quietly(task.session, part.path)
         if await _read(task.session, target, len(content)) != content:

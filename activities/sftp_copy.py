@@ -6,7 +6,7 @@ from activities.progress import FileProgress, Phase
 from activities.sftp_download import seen_of
 from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_places import Place
-from activities.sftp_publish import content_hash, part_of, publish, remove_quietly, set_aside
+from activities.sftp_publish import content_hash, end_replacement, part_of, publish
 from activities.sftp_resume import Step, next_step
 from activities.sftp_task import Outcome, Task, outcome_of_files
 from definitions.sftp import Overwrite, SftpCopy, Transferred
@@ -18,12 +18,14 @@ async def copy(task: Task, operation: SftpCopy) -> Outcome:
     """Raises Refused, SftpError."""
     source = await task.places.resolve(operation.path)
     target = await task.places.resolve(operation.to, source.name)
+    part = await part_of(task, target, 0)
+    if part != target and 0 in task.progress.files:
+        task.leftovers[0] = (part.path,)
     source, found = await task.places.follow(source)
     if found is None:
         raise Refused("not_found", f"there is no file {source.shown}")
     if found.kind != "file":
         raise Refused("not_a_file", f"{source.shown} is a {found.kind}")
-    part = await part_of(task, target, 0)
     if part == target:
         part = target = (await task.places.follow(target))[0]
     if source.path == target.path:
@@ -33,8 +35,7 @@ async def copy(task: Task, operation: SftpCopy) -> Outcome:
     if step is Step.COMPARE_TO_SKIP and await _same(task, source, target):
         result = result.model_copy(update={"skipped": True, "verified": "read_back"})
     elif step is Step.DONE:
-        if operation.overwrite is not Overwrite.FAIL:
-            await remove_quietly(task.session, set_aside(target))
+        await end_replacement(task, target)
     else:
         await _copy(task, operation, source, found, part, target)
     return outcome_of_files("copied to", (result,))
@@ -79,13 +80,13 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
         await task.places.make_folder_of(target)
         await task.places.make_folder_of(part)
     task.leftovers[0] = (part.path,)
-    again = 0 in task.progress.files
     task.progress.files[0] = FileProgress(phase=Phase.WRITING, size=found.size)
     there = await task.session.lstat(part.path) is not None
     if part == target:
         await task.beats.record()
     elif there:
         await task.session.remove(part.path)
+    await task.beats.fence()
     try:
         await _write(task, source, part, exclusive=part != target or not there)
     except SftpError as error:
@@ -97,7 +98,7 @@ async def _copy(task: Task, operation: SftpCopy, source: Place, found: RemoteFil
     await task.beats.record()
     if part != target:
         replace = operation.overwrite is not Overwrite.FAIL
-        await publish(task.session, part.path, target, replace=replace, notes=task.notes, again=replace and again)
+        await publish(task, part.path, target, 0, replace=replace, size=found.size)
     del task.leftovers[0]
 
 

@@ -6,18 +6,16 @@ from contextlib import contextmanager
 from activities.progress import Seen
 from activities.sftp_download import seen_of
 from activities.sftp_entries import MAX_DEPTH, Entries
-from activities.sftp_judge import Refused, folder_in_the_way
+from activities.sftp_judge import UNSURE, Refused, folder_in_the_way
 from activities.sftp_list import entry_of
 from activities.sftp_places import Place
-from activities.sftp_publish import publish, remove_quietly, set_aside
+from activities.sftp_publish import end_replacement, publish
 from activities.sftp_task import Outcome, Task
 from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
 OTHER = "another file has its name now"
-UNSURE = frozenset({"connection_lost", "timeout", "stalled", "protocol_error"})
-"""Errors after which a change may have been made all the same."""
 
 
 async def stat(task: Task, operation: SftpStat) -> Outcome:
@@ -65,8 +63,7 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
     found, before = await task.session.lstat(source.path), task.progress.source
     if found is None or (before is not None and not _alike(before, found)):
         await _moved_before(task, source, target)
-        if operation.overwrite == "replace":
-            await remove_quietly(task.session, set_aside(target))
+        await end_replacement(task, target)
         if found is not None:
             task.notes.add(f"{source.shown} was left alone: {OTHER}")
     else:
@@ -83,15 +80,14 @@ async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFil
         raise Refused("already_exists", f"{target.shown} is there already")
     if operation.make_folders:
         await task.places.make_folder_of(target)
-    again = task.progress.source is not None
     task.progress.source = seen_of(found)
     await task.beats.record()
     with _sure_of_refusals(task):
         if there is not None and seen_of(there) == seen_of(found):
             await _move_over_its_like(task, source, target)
         else:
-            replace = operation.overwrite == "replace"
-            await publish(task.session, source.path, target, replace=replace, notes=task.notes, again=replace and again)
+            replace, size = operation.overwrite == "replace", found.size if found.kind == "file" else None
+            await publish(task, source.path, target, 0, replace=replace, size=size, unfinished=False)
 
 
 async def _move_over_its_like(task: Task, source: Place, target: Place) -> None:

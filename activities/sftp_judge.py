@@ -16,6 +16,8 @@ PATIENCE = 5
 """Attempts after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
 file that is in use for a moment, or that is restarted, and one that will never do what is asked."""
 _BELIEVED = frozenset({"failure", "protocol_error"})
+UNSURE = frozenset({"connection_lost", "timeout", "stalled", "protocol_error"})
+"""Errors after which a change may have been made all the same."""
 SETBACKS = frozenset({"content_differs", "source_changed"})
 """What makes an upload begin anew. It is as patient with these, but counts them alone: a line that is lost a hundred
 times is no sign of a server that changes what it is sent."""

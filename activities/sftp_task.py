@@ -55,6 +55,7 @@ class Session(Looking, Protocol):
         exclusive: bool = False,
         keep: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        at_begin: Callable[[], Awaitable[None]] | None = None,
         at_end: Callable[[int], Awaitable[None]] | None = None,
     ) -> int: ...
 

@@ -14,7 +14,7 @@ from activities.sftp_beside import (
 from activities.sftp_judge import Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
-from activities.sftp_publish import publish, remove_quietly, set_aside
+from activities.sftp_publish import end_replacement, publish, remove_quietly
 from activities.sftp_resume import Step, next_step, resume_offset, when_not_ours
 from activities.sftp_task import Task
 from activities.sftp_upload_compare import Comparison
@@ -24,7 +24,6 @@ from activities.sftp_upload_plan import (
     Vanished,
     Written,
     result_of,
-    saying,
     unfinished_files,
     vanished,
 )
@@ -43,35 +42,24 @@ class FileUpload:
         self._operation = operation
         self._plan = plan
         self._compare = Comparison(task, operation, plan)
-        self._at = plan.part
-        """Where the unfinished file is."""
 
     async def run(self) -> Transferred:
         """Raises Refused, SftpError, and what the source raises."""
         try:
-            try:
-                return await self._run()
-            except Vanished:
-                return await self._run()  # both names tell what has become of it
-        except (Refused, SftpError) as error:
-            if (now := self._before) is None or not now.aside:
-                raise
-            told = f"{error}; {self._plan.target.shown} was set aside as {set_aside(self._plan.target)}, and its new "
-            told += f"content is in {self._at.path}"
-            raise saying(error, told) from None
+            return await self._run()
+        except Vanished:
+            return await self._run()  # both names tell what has become of it
 
     async def _run(self) -> Transferred:
         plan, before = self._plan, self._before
         left = await self._left()
-        self._at = plan.part if left is None else left.place
         if left is not None and not plan.in_place:
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
         final = await self._look(plan.target) if not plan.in_place else left.file if left is not None else None
         step = await self._compared(self._step(before, left, final), before, left, final)
         if step is Step.DONE:
             assert before is not None, "it was being published"
-            if before.aside:
-                await remove_quietly(self._session, set_aside(plan.target))
+            await end_replacement(self._task, plan.target)
             return await self._finish(result_of(plan, before))
         unseen = final is None and not self._task.modes.stat_after_upload
         if step is Step.ASK and before is not None and unseen:
@@ -207,36 +195,19 @@ class FileUpload:
         await self._task.beats.record()
         await self._publish_checksum(sha256)
         if not plan.in_place:
-            await self._publish(before, sha256)
+            await self._publish(written.size, sha256)
         self._task.leftovers.pop(plan.index, None)
         return await self._finish(result_of(plan, after))
 
-    async def _publish(self, before: FileProgress | None, sha256: str | None) -> None:
+    async def _publish(self, size: int, sha256: str | None) -> None:
         plan = self._plan
-        again = before is not None and before.aside
         try:
-            await publish(
-                self._session,
-                plan.part.path,
-                plan.target,
-                replace=self._replaces,
-                notes=self._task.notes,
-                again=again,
-                telling=self._set_aside,
-            )
+            await publish(self._task, plan.part.path, plan.target, plan.index, replace=self._replaces, size=size)
         except Refused:
             await self._withdraw_checksum(sha256)
             raise
         except SftpError as error:
             raise vanished(error) from None
-
-    async def _set_aside(self, aside: bool) -> None:
-        """While nothing has the final name, the unfinished file is the only one of its content, and stays."""
-        files, index = self._task.progress.files, self._plan.index
-        files[index] = files[index].model_copy(update={"aside": aside})
-        self._task.leftovers[index] = unfinished_files(self._task, self._operation, self._plan)
-        if aside:
-            await self._task.beats.record()
 
     async def _write(self, left: Left | None, before: FileProgress | None) -> Written:
         plan, files, attempt = self._plan, self._task.progress.files, self._task.beats.attempt
@@ -251,7 +222,6 @@ class FileUpload:
                 resumed_from=start,
                 size=opened.size,
                 validator=opened.validator,
-                aside=before is not None and before.aside,
             )
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
             try:
@@ -279,6 +249,7 @@ class FileUpload:
                 exclusive=self._is_new(left, before),
                 keep=plan.in_place,
                 on_progress=acknowledged,
+                at_begin=self._task.beats.fence,
                 at_end=self._before_it_is_taken(sent),
             )
         if opened.size is not None and size != opened.size:
@@ -340,7 +311,8 @@ class FileUpload:
                 await self._session.rename(left.place.path, self._plan.part.path, replace=False)
             except SftpError as error:
                 raise vanished(error) from None
-        self._at = self._plan.part
+        if (aside := self._task.progress.aside.get(self._plan.target.path)) is not None:
+            self._task.progress.aside[self._plan.target.path] = aside.model_copy(update={"new": self._plan.part.path})
 
     async def _fenced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Asked for when the file is open. If it took long to come here, nobody else may know of what was made."""

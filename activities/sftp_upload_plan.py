@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from activities.progress import FileProgress, Piece
 from activities.sftp_beside import checksum_part
-from activities.sftp_judge import Refused
 from activities.sftp_places import Place
 from activities.sftp_sources import UploadSource
 from activities.sftp_task import Task
@@ -61,8 +60,6 @@ class Written:
 
 def unfinished_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
     """What is not to stay when nobody goes on with this file."""
-    if (before := task.progress.files.get(plan.index)) is not None and before.aside:
-        return ()
     return plan.part.path, *_checksums(task, operation, plan, task.beats.attempt), *earlier_files(task, operation, plan)
 
 
@@ -80,13 +77,6 @@ def _checksums(task: Task, operation: SftpUpload, plan: Plan, *attempts: str) ->
 
 def vanished(error: SftpError) -> SftpError:
     return Vanished(error.code, str(error)) if error.code == "not_found" else error
-
-
-def saying(error: Refused | SftpError, message: str) -> Refused | SftpError:
-    """The same with another message."""
-    if isinstance(error, Refused):
-        return Refused(error.category, message)
-    return SftpError(error.code, message, keys=error.keys)
 
 
 def result_of(plan: Plan, done: FileProgress) -> Transferred:

@@ -190,13 +190,15 @@ class SftpSession:
         keep: bool = False,
         permissions: int | None = None,
         on_progress: Progress | None = None,
+        at_begin: Callable[[], Awaitable[None]] | None = None,
         at_end: Callable[[int], Awaitable[None]] | None = None,
     ) -> int:
         """Write a file from `start` on, where it ends with the last chunk; the size that it then has.
 
         At 0 the file is made, or emptied; with `exclusive` it must not exist, with `keep` it is written over and cut to
         its size at the end. Further on it must exist, and keeps what is before. `on_progress` is told the offset up to
-        which the server has confirmed everything. At the end the server is asked to put the file on its disk, if it
+        which the server has confirmed everything. `at_begin` is waited for when it is this file's turn, before the
+        server is asked for anything. At the end the server is asked to put the file on its disk, if it
         offers that; `at_end` is told the size then, and waited for, before the file is closed.
         """
         flags = asyncssh.FXF_WRITE if start else _CREATE
@@ -205,7 +207,8 @@ class SftpSession:
         if exclusive and not start:
             flags = _CREATE | asyncssh.FXF_EXCL
         raw = encoded("write", path)
-        async with self._shared.writes, self._opened("write", path, raw, flags, permissions, close=True) as file:
+        opening = self._opened("write", path, raw, flags, permissions, close=True)
+        async with self._shared.writes, _after(at_begin), opening as file:
 
             async def send(offset: int, data: bytes) -> None:
                 await self._write_block(path, raw, file, offset, data)
@@ -332,6 +335,13 @@ class SftpSession:
         """Size and number of requests in flight."""
         block = min(BLOCK, server_limit or BLOCK)
         return block, min(MOST_IN_FLIGHT, max(IN_FLIGHT, IN_FLIGHT * BLOCK // block))
+
+
+@asynccontextmanager
+async def _after(first: Callable[[], Awaitable[None]] | None) -> AsyncIterator[None]:
+    if first is not None:
+        await first()
+    yield
 
 
 async def _open(sftp: asyncssh.SFTPClient, raw: bytes, flags: int, permissions: int | None) -> asyncssh.SFTPClientFile:

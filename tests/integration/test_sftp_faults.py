@@ -233,8 +233,7 @@ async def test_where_nobody_may_look_a_second_rename_tells_what_became_of_the_fi
 async def test_a_server_that_takes_files_away_when_they_are_closed_gets_each_once(
     troubled: Attempts, faulty: FaultySftp
 ) -> None:
-    troubled.path("taken").mkdir()
-    faulty.moves_arrivals_to = "files/taken"
+    faulty.moves_arrivals_to = "taken"
     troubled.modes = {"rename": False, "moves_on_arrival": True}
 
     result = await troubled.do("upload", **upload_of(await troubled.keep(b"content")))
@@ -244,8 +243,7 @@ async def test_a_server_that_takes_files_away_when_they_are_closed_gets_each_onc
 
 
 async def test_one_that_was_taken_when_it_was_closed_is_not_sent_again(troubled: Attempts, faulty: FaultySftp) -> None:
-    troubled.path("taken").mkdir()
-    faulty.moves_arrivals_to = "files/taken"
+    faulty.moves_arrivals_to = "taken"
     troubled.modes = {"rename": False, "moves_on_arrival": True}
     operation = upload_of(await troubled.keep(b"content"))
     with pytest.raises(CallFailed):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,18 +107,30 @@ class ShortOfBytes:
             raise asyncio.CancelledError
 
 
-async def overtaken(attempts: Attempts, stop: Stop, *, dies: bool = False, **operation: Any) -> SftpResult:
-    """What the second attempt brings; the first one has gone on afterwards, until Temporal told it to end."""
+Wakes = Callable[[], None] | None
+
+
+async def overtaken(
+    attempts: Attempts, stop: Stop, *, type_: str = "upload", dies: bool = False, wakes: Wakes = None, **operation: Any
+) -> SftpResult:
+    """What the second attempt brings; the first one has gone on afterwards, until Temporal told it to end.
+
+    `wakes` is called just before that, and once more when it has been told.
+    """
     first = stopped_at(attempts, stop)
     if dies:
         first.assets = ShortOfBytes(attempts.assets)  # type: ignore[assignment]
-    work = asyncio.create_task(first.do("upload", **operation))
+    work = asyncio.create_task(first.do(type_, **operation))
     await asyncio.wait_for(stop.reached.wait(), 10)
     first.given_up = True
     attempts.told = first.told
-    result = await attempts.do("upload", attempt=2, **operation)
+    result = await attempts.do(type_, attempt=2, **operation)
+    if wakes is not None:
+        wakes()
     stop.over.set()
     await until(lambda: work.done() or first.waits)
+    if wakes is not None:
+        wakes()
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     return result
@@ -191,6 +203,23 @@ async def test_many_small_files_of_a_stopped_attempt_arrive_once_each(attempts: 
 
     assert attempts.names() == [f"out/{index:02}.txt" for index in range(20)]
     assert [attempts.path(name).read_text() for name in attempts.names()] == [f"content {index}" for index in range(20)]
+
+
+@pytest.mark.parametrize("rename", [True, False], ids=["rename", "no-rename"])
+async def test_one_that_wakes_before_its_first_byte_makes_nothing_though_it_could_be_killed_at_once(
+    attempts: Attempts, rename: bool
+) -> None:
+    """An unfinished file would stay, or a file that somebody has taken away since would arrive once more."""
+    attempts.modes = {"rename": rename}
+    there: list[list[str]] = []
+
+    def wakes() -> None:
+        there.append(attempts.names())
+        attempts.path("file.bin").unlink(missing_ok=True)
+
+    await overtaken(attempts, Stop("write"), wakes=wakes, **upload_of(await attempts.keep(b"content")))
+
+    assert there == [["file.bin"], []]
 
 
 async def test_without_rename_a_stopped_one_neither_empties_nor_removes_the_file(

@@ -16,7 +16,8 @@ from benchmarks.delay import long_line
 from benchmarks.measure import Comparison, Figure, Work, compared, in_turn
 from benchmarks.sftp_stage import Files, Installation, Line, open_installation, open_line, pieces
 from benchmarks.stage import Stage
-from runtime.assembly import egress_policy, open_worker
+from runtime.assembly import open_worker
+from runtime.egress import egress_policy
 from runtime.sftp import open_connections
 from tests.fixtures.sshd import Sshd, sshd_server
 

@@ -78,9 +78,11 @@ def suggestion(detail: ErrorDetails, *roots: type[BaseModel]) -> str | None:
 
 
 def _plain(detail: ErrorDetails) -> str:
-    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    expected = text if text == detail["msg"] or detail["type"] == "value_error" else f"expected {text}"
-    return expected if expected[1:2].isupper() else expected[:1].lower() + expected[1:]  # a name, such as TIELINE_…
+    if detail["type"] == "value_error":  # our own words, which may begin with the name of a setting
+        return detail["msg"].removeprefix("Value error, ")
+    text = detail["msg"].removeprefix("Input should be ")
+    expected = text if text == detail["msg"] else f"expected {text}"
+    return expected[:1].lower() + expected[1:]
 
 
 def _parts(data: Any, detail: ErrorDetails) -> Iterator[str | int]:

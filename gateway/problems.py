@@ -23,6 +23,7 @@ from gateway.operations import OPERATIONS
 from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
 from runtime.codec import UndecodablePayload
+from runtime.host_keys import Unconfirmed
 from runtime.payload_store import PayloadUnavailable
 from runtime.runs import (
     HasEnded,
@@ -137,7 +138,7 @@ def problem_of(error: Exception) -> Problem:
     for kinds, status, category, action in _KNOWN:
         if isinstance(error, kinds):
             category = getattr(error, "fault", category)  # why an account cannot be connected
-            return Problem(status, category, str(error), getattr(error, "action", None) or action)
+            return Problem(status, category, str(error), getattr(error, "action", None) or action, **_more(error))
     return Problem(
         500,
         "internal",
@@ -167,6 +168,12 @@ _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str
     (StorageError, 422, "invalid_request", None),
     (Unfit, 422, "unfit", None),
     (_UNBOUND, 422, "unbound", None),
+    (
+        Unconfirmed,
+        422,
+        "host_keys_unconfirmed",
+        "ask the server's owner which of the keys are its own, and send the request again with these as host_keys",
+    ),
     (SftpError, 502, "server_unreachable", "see that the server can be reached from here"),
     ((AuthError, SecretError, ApiTokenError), 422, "invalid_request", None),
     (UndecodablePayload, 500, "undecodable", "give every process of the installation the same keys"),
@@ -228,6 +235,15 @@ def _run_failed(error: RunFailed) -> Problem:
 
 def _faults(error: DefinitionErrors) -> list[dict[str, Any]]:
     return [{"place": each.place, "line": each.line, "message": str(each)} for each in error.problems]
+
+
+def _more(error: Exception) -> dict[str, Any]:
+    """What a program needs beside the text."""
+    if not isinstance(error, Unconfirmed):
+        return {}
+    keys = error.offered
+    told = [{"fingerprint": key.fingerprint, "algorithm": key.algorithm, "key": key.public} for key in keys]
+    return {"offered": told}
 
 
 def _credential(error: CredentialError) -> Problem:

@@ -40,7 +40,7 @@ async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(f
     unconfirmed = await files.tieline("accounts", "show", "nobody-asked")
 
     keys = json.loads(shown.output)
-    assert [key["fingerprint"] for key in keys["trusted"]] == [files.fingerprint]
+    assert [(key["fingerprint"], key["role"]) for key in keys["trusted"]] == [(files.fingerprint, "trusted")]
     assert [key["fingerprint"] for key in keys["offered"] if key["trusted"]] == [files.fingerprint]
     assert len(keys["offered"]) == 3
     assert tested.status == 0

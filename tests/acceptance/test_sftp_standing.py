@@ -216,6 +216,7 @@ async def test_the_doctor_tells_of_a_changed_key_and_what_to_do(changed: Desk) -
     assert finding.message == "needs reconnect (host_key_changed)"
     assert finding.action is not None
     assert finding.action.startswith(f"tieline accounts host-keys {ADAPTER} --look")
+    assert f"then tieline accounts trust-host-key {ADAPTER} KEY --why TEXT" in finding.action
 
 
 async def test_the_doctor_tells_once_of_all_runs_that_wait_with_a_key_with_what_lets_them_go_on(
@@ -263,11 +264,13 @@ async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_di
     with pytest.raises(RunFailed, match="insecure") as failed:
         await desk.done(await desk.start())
     assert failed.value.failure.category == "no_trust"
-    told = [each.message async for each in account_findings(stores) if each.subject == "sftp"]
-    assert told == [
+    [finding] = [each async for each in account_findings(stores) if each.subject == "sftp"]
+    assert finding.message == (
         f"integration {ADAPTER} looks at no host key (accounts {ADAPTER}), so their runs fail: "
         "TIELINE_SFTP_INSECURE is not set"
-    ]
+    )
+    trust = f"tieline accounts trust-host-key {ADAPTER} SHA256:… --why TEXT"
+    assert finding.action == f"give it auth.host_key: confirm_first, then for each: {trust}"
 
 
 async def test_a_decision_to_retry_sends_a_file_again_that_is_gone_under_both_names(

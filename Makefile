@@ -4,6 +4,8 @@ BIN := .venv/bin
 PYTHON ?=
 KILLS ?= 200
 SOAK ?=
+# Tests start hundreds of processes: without compiled modules each of them would compile everything that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo up test check bench soak prodlike lock
 

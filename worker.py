@@ -3,12 +3,12 @@
 import sys
 from typing import NoReturn
 
-from cli.app import run
-from runtime.exit import leave
+import cli
 
 
 def main() -> NoReturn:
-    leave(run(["worker", *sys.argv[1:]]))
+    sys.argv.insert(1, "worker")
+    cli.main()
 
 
 if __name__ == "__main__":

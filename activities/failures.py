@@ -224,18 +224,21 @@ def _cut_short(call: AnyCall, again: str | None, message: str, account: str | No
     )
 
 
-def application_error(failure: Failure, progress: JsonValue = None) -> ApplicationError:
-    """The one translation to Temporal; `next_retry_delay` carries a Retry-After past the policy's own intervals.
+def application_error(failure: Failure, progress: JsonValue = None, delay: timedelta | None = None) -> ApplicationError:
+    """The one translation to Temporal; `next_retry_delay` carries a Retry-After past the policy's own intervals, or
+    `delay`, where the attempt knows better than their number.
 
     `progress`: for whoever goes on when the run has waited. Between attempts of one activity heartbeats carry it.
     """
+    if failure.retry_after is not None:
+        delay = timedelta(seconds=max(failure.retry_after, 0.001))
     return ApplicationError(
         failure.message,
         failure.model_dump(mode="json"),
         *([] if progress is None else [progress]),
         type=FAILURE_TYPES[failure.verdict],
         non_retryable=failure.verdict is not Verdict.AGAIN,
-        next_retry_delay=None if failure.retry_after is None else timedelta(seconds=max(failure.retry_after, 0.001)),
+        next_retry_delay=delay,
     )
 
 

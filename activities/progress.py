@@ -17,8 +17,8 @@ from definitions.asset import Asset
 from definitions.base import Model
 from definitions.sftp import Transferred
 
-MAX_BEGUN = 8
-"""What older attempts left was taken over, or removed, by one of so many that followed."""
+MAX_BEGUN = 1000
+"""Some days of attempts, 11 bytes each. Only where servers hide what was sent is anything left of the older ones."""
 
 
 class Phase(StrEnum):
@@ -61,7 +61,25 @@ class FileProgress(Model):
     pieces: tuple[Piece, ...] = Field(
         default=(), description="Up to `offset`, where nobody knows the hash of the source before all of it was read"
     )
-    aside: bool = Field(default=False, description="The file that it replaces was set aside, and nothing has its name")
+
+
+class Aside(Model):
+    """A file that makes way for another one, on a server that replaces none in one step. Paths are the server's."""
+
+    index: int = Field(description="Of the operation's file that replaces it")
+    shown: str = Field(description="Its name, as people know it")
+    path: str = Field(description="Where it stands until the other one has that name")
+    new: str = Field(description="Where the other one stands until then")
+    size: int | None = Field(default=None, description="The other one's")
+    unfinished: bool = Field(default=True, description="The other one is not to stay where it stands")
+
+
+class Attested(Model):
+    """A file that a checksum stands beside, or may stand, before it has its name. The path is the server's."""
+
+    path: str
+    sha256: str
+    size: int
 
 
 class Fetched(Model):
@@ -99,9 +117,13 @@ class Told(Model):
     files: dict[int, FileProgress] = Field(default_factory=dict)
     fetched: tuple[Fetched, ...] = ()
     setbacks: int = Field(default=0, description="Times that a transfer had to begin anew")
+    refusals: int = Field(default=0, description="Times that the server failed without a reason, or broke the protocol")
+    fruitless: int = Field(default=0, description="The last attempts in a row that brought nothing")
     begun: tuple[str, ...] = Field(default=(), description="Attempts that may have written files, the newest last")
     settled: tuple[str, ...] = Field(default=(), description="Those of the two that are settled, compressed")
     source: Seen | None = Field(default=None, description="What is moved or deleted, as it was before")
+    aside: dict[str, Aside] = Field(default_factory=dict, description="What makes way, by the path that it had")
+    attested: dict[int, Attested] = Field(default_factory=dict)
 
 
 class Moved(Model):
@@ -133,6 +155,11 @@ class Progress:
         self.files = dict(told.files)
         self.fetched = {each.path: each for each in told.fetched}
         self.setbacks = told.setbacks
+        self.refusals = told.refusals
+        self.fruitless = told.fruitless
+        self.counted = False
+        self.received = 0
+        """Bytes that this attempt has fetched."""
         # Before attempts were told apart they all wrote to the same name.
         self.begun = told.begun or (("",) if told.files else ())
         for settled in map(_unpacked, told.settled):
@@ -141,6 +168,17 @@ class Progress:
         self._packs: list[str] = []
         self._in_packs: set[int | str] = set()
         self.source = told.source
+        self.aside = dict(told.aside)
+        self.attested = dict(told.attested)
+        self._at_first = self._position()
+
+    def count(self, *, lost: bool) -> None:
+        """An attempt that is to be followed by another is over; `lost`: the reason lay not in what was transferred."""
+        brought = self.received > 0 or self._position() > self._at_first
+        self.fruitless, self.counted = (0 if lost and brought else self.fruitless + 1), True
+
+    def _position(self) -> tuple[int, int]:
+        return len(self.done) + len(self.fetched), sum(each.offset for each in self.files.values())
 
     def told(self) -> Told:
         """What the next attempt needs."""
@@ -149,9 +187,13 @@ class Progress:
             files=dict(self.files),
             fetched=tuple(each for each in self.fetched.values() if not each.ended),
             setbacks=self.setbacks,
+            refusals=self.refusals,
+            fruitless=self.fruitless,
             begun=self.begun,
             settled=self._settled(),
             source=self.source,
+            aside=dict(self.aside),
+            attested=dict(self.attested),
         )
 
     def begin(self, attempt: str) -> None:
@@ -176,6 +218,7 @@ class Progress:
     def end(self, index: int, result: Transferred | None) -> None:
         """A file is done; `result` only where it says more than what follows from the operation."""
         self.files.pop(index, None)
+        self.attested.pop(index, None)
         self.done.add(index)
         if result is not None:
             self.results[index] = result

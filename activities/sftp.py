@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from temporalio import activity
@@ -17,16 +17,18 @@ from activities.sftp_beats import STALE, Beats, Record, record_at_temporal
 from activities.sftp_copy import copy
 from activities.sftp_download import download
 from activities.sftp_folders import delete, exists, mkdir, move, stat
-from activities.sftp_judge import PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
+from activities.sftp_judge import BELIEVED, PATIENCE, SETBACKS, Refused, failure_of_error, sftp_failure
+from activities.sftp_left import clean_up
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
-from activities.sftp_publish import remove_quietly
 from activities.sftp_task import CLEAN_UP_WITHIN, Connections, Outcome, Session, Task
+from activities.sftp_unfinished import unfinished_of
 from activities.sftp_upload import upload
 from activities.streams import Assets, HttpStreams, SourceFailed
 from auth.credential import Credential
 from auth.errors import CredentialError, NeedsReconnect
 from auth.sftp_account import SftpAddress, sftp_server
+from definitions.failure_policy import wait_after
 from definitions.integration import SftpServerModes
 from definitions.run import Failure, SftpCall, Verdict
 from definitions.sftp import SftpResult, Timing
@@ -37,6 +39,10 @@ from storage.errors import AssetDamaged, AssetMissing, AssetStoreFull, AssetStor
 
 BEAT_EVERY = 1.0
 """Seconds. The worker sends every fifth or so of the heartbeats on to Temporal."""
+MOST_NAMED = 50
+"""Files that a message names with their hashes."""
+_OF_CONTENT = SETBACKS | {"failure", "asset_store_full", "asset_store_unavailable"}
+"""Reasons that a line which brings something does not take away."""
 UNCHECKED = "the server's key was not checked, as the integration says host_key: insecure: anybody can be this server"
 
 _DOES: dict[str, Callable[[Task, Any], Awaitable[Outcome]]] = {
@@ -107,7 +113,22 @@ class SftpActivities:
             activity.logger.exception("an error that nobody foresaw")
             failure = unforeseen(call, error)
         tell(call, failure)
-        raise application_error(failure, None if failure.verdict is Verdict.AGAIN else beats.details())
+        if failure.verdict is Verdict.AGAIN:
+            raise application_error(failure, delay=_wait_before_next(beats.progress))
+        raise application_error(failure, beats.details())
+
+    @activity.defn(name="tieline.sftp_clean_up")
+    async def clean_up(self, call: SftpCall) -> None:
+        """Take away what a run leaves that ends while no attempt is at it, as well as that goes within a short time."""
+        beats = Beats(read_progress([call.progress] if call.progress else []), _keep_to_oneself)
+        with contextlib.suppress(CredentialError, SftpError, Refused, TimeoutError):
+            credential = await self._credentials.resolve(call.credential)
+            if credential.cause is not None:
+                return  # a server that has refused the account is not asked again, or it may lock the user out
+            server, address = sftp_server(credential)
+            async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
+                unfinished = await unfinished_of(self._task(call, credential, address, session, beats, {}, set()))
+            await self._clean_up(server, unfinished, beats.progress)
 
     async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
         """The same outside of an activity.
@@ -123,7 +144,7 @@ class SftpActivities:
         beats = beats or Beats(Progress(), _keep_to_oneself)
         unsure: set[str] = set()
         try:
-            async with self._telling(call, credential, server, attempt, beats) as unfinished:
+            async with self._telling(call, credential, server, beats) as unfinished:
                 return await self._do(call, credential, server, address, attempt, beats, unfinished, unsure)
         except CredentialError as error:
             raise CallFailed(without_credential(call, error)) from None
@@ -155,6 +176,7 @@ class SftpActivities:
                 outcome = await _DOES[operation.type](task, operation)
         seconds = time.monotonic() - clock
         return SftpResult(
+            success=not outcome.failed,
             message=outcome.message,
             timing=Timing(started=started, seconds=round(seconds, 3), connected_after=round(connected_after, 3)),
             paths=outcome.paths,
@@ -163,6 +185,7 @@ class SftpActivities:
             sha256=outcome.sha256,
             resumed_from=outcome.resumed_from,
             files=outcome.files,
+            failed=outcome.failed,
             entries=outcome.entries,
             next_cursor=outcome.next_cursor,
             exists=outcome.exists,
@@ -198,7 +221,7 @@ class SftpActivities:
 
     @contextlib.asynccontextmanager
     async def _telling(
-        self, call: SftpCall, credential: Credential, server: SftpServer, attempt: int, beats: Beats
+        self, call: SftpCall, credential: Credential, server: SftpServer, beats: Beats
     ) -> AsyncIterator[dict[int, tuple[str, ...]]]:
         """Says what every way to fail means, and cleans up where nobody will go on. Raises CallFailed."""
         unfinished: dict[int, tuple[str, ...]] = {}
@@ -206,20 +229,20 @@ class SftpActivities:
             yield unfinished
             return
         except (SftpError, Refused) as error:
-            failure = failure_of_error(call, error, credential.account, attempt, _set_back(call, beats.progress, error))
+            failure = failure_of_error(call, error, credential.account, _times(call, beats.progress, error))
         except SourceFailed as error:
             await self._after(error.failure, None, server, beats, unfinished)
-            raise CallFailed(error.failure, error.ref) from None
+            raise CallFailed(_with_what_is_aside(error.failure, beats), error.ref) from None
         except tuple(_OF_ASSETS) as error:
             failure = sftp_failure(call, _OF_ASSETS[type(error)], str(error), account=credential.account)
         except asyncio.CancelledError:
             if run_goes_on(call):
                 raise CallFailed(interrupted(call, Sent.NO, credential.account)) from None
             if _was_cancelled_by_somebody():
-                await self._clean_up(server, unfinished)
+                await self._clean_up(server, unfinished, beats.progress)
             raise
         await self._after(failure, credential, server, beats, unfinished)
-        raise CallFailed(_with_done(failure, beats))
+        raise CallFailed(_with_what_is_aside(_with_done(failure, beats), beats))
 
     async def _after(
         self,
@@ -237,38 +260,69 @@ class SftpActivities:
             told = NeedsReconnect(failure.message, action=failure.suggested_action, account=credential.account)
             await self._credentials.note_dead(credential, failure.category, told)
         elif failure.verdict is Verdict.AGAIN:
+            beats.progress.count(lost=failure.category not in _OF_CONTENT)
             with contextlib.suppress(Refused):
                 await beats.record()
-        elif failure.verdict is Verdict.FINAL and unfinished:
+        elif beats.progress.aside or (failure.verdict is Verdict.FINAL and (unfinished or beats.progress.attested)):
             with contextlib.suppress(Refused):
                 await beats.record()  # an attempt that was given up removes nothing: another one may be at it
-                await self._clean_up(server, unfinished)
+                await self._clean_up(server, unfinished, beats.progress, for_good=failure.verdict is Verdict.FINAL)
 
-    async def _clean_up(self, server: SftpServer, unfinished: dict[int, tuple[str, ...]]) -> None:
+    async def _clean_up(
+        self,
+        server: SftpServer,
+        unfinished: dict[int, tuple[str, ...]],
+        progress: Progress | None = None,
+        *,
+        for_good: bool = True,
+    ) -> None:
         """As well as that goes within a short time: what is left is hidden, and known by its name."""
-        if not unfinished:
+        progress = progress or Progress()
+        if not unfinished and not progress.aside and not progress.attested:
             return
         with contextlib.suppress(SftpError, TimeoutError):
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
-                for path in [path for paths in unfinished.values() for path in paths]:
-                    await remove_quietly(session, path)
+                await clean_up(session, unfinished, progress, for_good=for_good)
 
 
-def _set_back(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
-    """How often this run had to begin an upload anew, with this time. What is fetched may grow for a long while."""
-    if call.operation.type != "sftp.upload" or not isinstance(error, Refused) or error.category not in SETBACKS:
-        return 0
-    count = progress.setbacks + 1
-    progress.setbacks = count if count < PATIENCE else 0  # who decides to try it again is as patient
+def _wait_before_next(progress: Progress) -> timedelta | None:
+    """Temporal's own policy knows nothing of what attempts bring. None: none was counted, so that it decides."""
+    return wait_after(progress.fruitless) if progress.counted else None
+
+
+def _times(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
+    """How often that has happened to this run, with this time, where patience is limited."""
+    category = error.category if isinstance(error, Refused) else error.code
+    if category in BELIEVED:
+        count = progress.refusals + 1
+        progress.refusals = count if count < PATIENCE else 0  # who decides to try it again is as patient
+    elif category in SETBACKS and call.operation.type == "sftp.upload":  # what is fetched may grow for a long while
+        count = progress.setbacks + 1
+        progress.setbacks = count if count < PATIENCE else 0
+    else:
+        return 1
     return count
 
 
 def _with_done(failure: Failure, beats: Beats) -> Failure:
     """Whoever reads why one file failed wants to know of the others."""
-    done = len(beats.progress.done) + len(beats.progress.fetched)
-    if not done:
-        return failure
-    return failure.model_copy(update={"message": f"{failure.message}; {done} other files were done"})
+    done, fetched = len(beats.progress.done), list(beats.progress.fetched.values())
+    told = [f"{failure.message}"]
+    if done:
+        told.append(f"{done} other files were done")
+    if fetched:  # their sources may be gone: there is no other way to them
+        named = ", ".join(f"{each.path} ({each.asset.sha256})" for each in fetched[:MOST_NAMED])
+        more = f" and {len(fetched) - MOST_NAMED} more" if len(fetched) > MOST_NAMED else ""
+        told.append(f"{len(fetched)} were fetched, and are assets with these SHA-256: {named}{more}")
+    return failure.model_copy(update={"message": "; ".join(told)})
+
+
+def _with_what_is_aside(failure: Failure, beats: Beats) -> Failure:
+    """Where nothing has the name of a file, whoever reads why wants to know where it is."""
+    for aside in beats.progress.aside.values():
+        told = f"{failure.message}; {aside.shown} was set aside as {aside.path}, and what replaces it is {aside.new}"
+        failure = failure.model_copy(update={"message": told})
+    return failure
 
 
 def _was_cancelled_by_somebody() -> bool:

@@ -97,6 +97,11 @@ class Beats:
         """Whether so much time has passed since Temporal last answered that this attempt may have been given up."""
         return self._clock() - self._answered > self._stale
 
+    async def fence(self) -> None:
+        """Before what would do harm when another attempt has taken over: after a silence Temporal is asked first."""
+        if self.is_stale:
+            await self.record()
+
     async def record(self) -> None:
         """Return when Temporal holds the progress as it is now. Files that ask at once are told of in one message."""
         self._wanted += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from activities.progress import Attested
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, temporary_name
 from activities.sftp_publish import content_hash, publish, remove_quietly
@@ -37,21 +38,33 @@ async def publish_checksum(task: Task, sha256: str, file: Place, index: int, *, 
     part = checksum_part(file, task.key(index), task.beats.attempt)
     await _write_anew(task.session, part, content)
     try:
-        await publish(task.session, part.path, target, replace=replace, notes=task.notes)
+        await publish(task, part.path, target, index, replace=replace, size=len(content))
     except Refused:
         await remove_quietly(task.session, part.path)
         if await _read(task.session, target, len(content)) != content:
             raise
 
 
-async def withdraw_checksum(task: Task, sha256: str, file: Place) -> None:
-    """Where another file came to have the name, take back what attests this one; raises SftpError."""
-    target, content = checksum_of(file), _content(sha256, file)
-    if await _read(task.session, target, len(content)) != content:
-        return
-    whole, _ = await content_hash(task.session, file.path)
-    if whole != sha256:
-        await remove_quietly(task.session, target.path)
+async def withdraw_checksum(session: Session, attested: Attested) -> None:
+    """Where another file has the name that was meant, or none, take back what attests ours; raises SftpError."""
+    file = Place("", attested.path)
+    target, content = checksum_of(file), _content(attested.sha256, file)
+    if await _read(session, target, len(content)) == content and not await _is_there(session, attested):
+        await remove_quietly(session, target.path)
+
+
+async def _is_there(session: Session, attested: Attested) -> bool:
+    """What nobody may read is told by its size."""
+    try:
+        found = await session.stat(attested.path)
+        if found is None or found.size != attested.size:
+            return False
+        whole, _ = await content_hash(session, attested.path)
+    except SftpError as error:
+        if error.code not in UNREADABLE:
+            raise
+        return True
+    return whole == attested.sha256
 
 
 async def publish_marker(task: Task, marker: Place, file: Place, *, replace: bool) -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from activities.progress import Fetched, Seen
+from activities.sftp_apart import Apart
 from activities.sftp_entries import Entries
 from activities.sftp_judge import Refused
 from activities.sftp_places import Place, checked_name
 from activities.sftp_resume import TAIL
 from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
+from activities.sftp_twice import end_leaving, has_both_names, leave_the_new_one
 from activities.streams import Draft
 from definitions.asset import Asset
 from definitions.sftp import MAX_FILES, AfterDownload, SftpDownload, Transferred
@@ -38,18 +40,21 @@ class Wanted:
 
 async def download(task: Task, operation: SftpDownload) -> Outcome:
     """Raises Refused, SftpError, AssetStoreFull, AssetStoreUnavailable."""
-    await _settle(task, operation)
-    wanted = await _wanted(task, operation)
+    apart = Apart(task, operation)
+    await _settle(task, operation, apart)
+    wanted = await _wanted(task, operation, apart)
 
     async def one(file: Wanted) -> None:
-        await _fetch_and_settle(task, operation, file)
+        with apart.of(file.place.shown):
+            await _fetch_and_settle(task, operation, file)
 
     await in_turn(((file, (file.seen.size or 0) <= SMALL) for file in wanted), one)
+    failed = apart.end()
     fetched = sorted(task.progress.fetched.values(), key=lambda each: each.path)
-    return outcome_of_files("fetched", tuple(_result(each) for each in fetched))
+    return outcome_of_files("fetched", tuple(_result(each) for each in fetched), failed)
 
 
-async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
+async def _wanted(task: Task, operation: SftpDownload, apart: Apart) -> list[Wanted]:
     """What there is to fetch, without what earlier attempts have fetched."""
     places = [await task.places.resolve(path) for path in operation.paths]
     if operation.glob:
@@ -61,18 +66,19 @@ async def _wanted(task: Task, operation: SftpDownload) -> list[Wanted]:
     chosen, looked = list(left.values())[:room], dict[str, Wanted]()
 
     async def look(place: Place) -> None:
-        looked[place.shown] = await _look(task, operation, place)
+        before = looked.pop(place.shown, None)
+        with apart.of(place.shown, first=True):
+            found = await _look(task, operation, place)
+            if before is not None and found.seen != before.seen:
+                raise Refused("source_changed", f"{place.shown} is being changed")
+            looked[place.shown] = found
 
     await in_turn(((place, True) for place in chosen), look)
-    young = [place for place in chosen if _is_young(task, operation, looked[place.shown].seen)]
+    young = [each.place for each in looked.values() if _is_young(task, operation, each.seen)]
     if young:
-        before = dict(looked)
         await sleep(SETTLED_AFTER)
         await in_turn(((place, True) for place in young), look)
-        for place in young:
-            if looked[place.shown].seen != before[place.shown].seen:
-                raise Refused("source_changed", f"{place.shown} is being changed")
-    return [looked[place.shown] for place in chosen]
+    return [looked[place.shown] for place in chosen if place.shown in looked]
 
 
 def _is_young(task: Task, operation: SftpDownload, seen: Seen) -> bool:
@@ -151,6 +157,7 @@ async def _fetch(task: Task, operation: SftpDownload, file: Wanted) -> tuple[Ass
             async for chunk in chunks:
                 _check_size(operation, file.place, draft.size + len(chunk))
                 await draft.append(chunk)
+                task.progress.received += len(chunk)
         await _check_whole(task, operation, draft, file)
         name = file.place.name
         media_type = operation.media_type or mimetypes.guess_type(name)[0] or UNKNOWN_TYPE
@@ -184,24 +191,27 @@ async def _check_whole(task: Task, operation: SftpDownload, draft: Draft, file: 
         raise Refused("checksum_mismatch", f"{file.place.shown} has another SHA-256 than it should")
 
 
-async def _settle(task: Task, operation: SftpDownload) -> None:
+async def _settle(task: Task, operation: SftpDownload, apart: Apart) -> None:
     """What an earlier attempt has fetched, and may not have deleted or moved."""
     for fetched in [each for each in task.progress.fetched.values() if not each.ended]:
-        await _deal_with_source(task, operation, fetched)
+        with apart.of(fetched.path):
+            await _deal_with_source(task, operation, fetched, again=True)
 
 
-async def _deal_with_source(task: Task, operation: SftpDownload, fetched: Fetched) -> None:
+async def _deal_with_source(task: Task, operation: SftpDownload, fetched: Fetched, *, again: bool = False) -> None:
     if operation.after is not AfterDownload.KEEP:
         place = await task.places.resolve(escaped(fetched.path))
         found = await task.session.lstat(place.path)
         if found is None:
-            pass  # done by an attempt that was lost, and nothing is missing: the asset is safe
+            # Done by an attempt that was lost, and nothing is missing: the asset is safe.
+            if operation.move_to is not None:
+                await end_leaving(task, await task.places.resolve(operation.move_to, place.name))
         elif found.kind != "link" and seen_of(found) != fetched.source:
             task.notes.add(f"{fetched.path} was left on the server: another file has its name now")
         elif operation.after is AfterDownload.DELETE:
             await _delete(task, place)
         else:
-            await _move(task, operation, place)
+            await _move(task, operation, place, fetched.source if again else None)
     task.progress.fetched[fetched.path] = fetched.model_copy(update={"ended": True})
 
 
@@ -213,11 +223,15 @@ async def _delete(task: Task, place: Place) -> None:
             raise
 
 
-async def _move(task: Task, operation: SftpDownload, place: Place) -> None:
+async def _move(task: Task, operation: SftpDownload, place: Place, before: Seen | None) -> None:
+    """`before`: what an earlier attempt may have begun to move."""
     assert operation.move_to is not None, "the operation was checked"
     target = await task.places.resolve(operation.move_to, place.name)
     await task.places.make_folder_of(target)
-    if await task.session.lstat(target.path) is not None:
+    if (there := await task.session.lstat(target.path)) is not None:
+        if before is not None and await has_both_names(task, place, target, before, seen_of(there)):
+            await leave_the_new_one(task, place, target, there.size)
+            return
         raise Refused("already_exists", f"{place.shown} was fetched, and cannot be moved: {target.shown} is there")
     await task.session.rename(place.path, target.path, replace=False)
 
@@ -228,8 +242,8 @@ def seen_of(file: RemoteFile) -> Seen:
 
 
 def escaped(path: str) -> str:
-    """A path that was rendered, as a template of itself."""
-    return path.replace("{", "{{").replace("}", "}}")
+    """A path that was rendered, as a template of itself: a name on a server may begin with ~."""
+    return "./" + path.replace("{", "{{").replace("}", "}}")
 
 
 def _result(fetched: Fetched) -> Transferred:

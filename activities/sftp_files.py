@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from activities.failures import without_credential
 from activities.sftp import SftpCredentials
+from activities.sftp_download import seen_of
 from activities.sftp_judge import Refused, failure_of_error
 from activities.sftp_places import Places
 from activities.sftp_task import Connections, Session
@@ -72,11 +73,20 @@ class SftpFiles:
             raise Refused("not_a_file", f"{place.shown} is a {found.kind}")
 
         async def read() -> AsyncGenerator[bytes]:
+            last = b""
             try:
                 async with contextlib.aclosing(session.read(place.path)) as chunks:
                     async for chunk in chunks:
-                        yield chunk
-            except SftpError as error:
+                        if last:
+                            yield last
+                        last = chunk
+                # Whoever receives it takes it for whole with its last piece: nothing shows that it is of two versions.
+                now = await session.stat(place.path)
+                if now is None or seen_of(now) != seen_of(found):
+                    raise Refused("source_changed", f"{place.shown} changed while it was read")
+                if last:
+                    yield last
+            except (SftpError, Refused) as error:
                 raise await self._failed(asked, error, credential) from None
 
         return RemoteBytes(read, found.size)

@@ -6,18 +6,19 @@ from contextlib import contextmanager
 from activities.progress import Seen
 from activities.sftp_download import seen_of
 from activities.sftp_entries import MAX_DEPTH, Entries
-from activities.sftp_judge import Refused, folder_in_the_way
+from activities.sftp_judge import UNSURE, Refused, folder_in_the_way
 from activities.sftp_list import entry_of
 from activities.sftp_places import Place
-from activities.sftp_publish import publish, remove_quietly, set_aside
+from activities.sftp_publish import end_replacement, publish
 from activities.sftp_task import Outcome, Task
+from activities.sftp_twice import has_both_names, leave_the_new_one
 from definitions.sftp import SftpDelete, SftpExists, SftpMkdir, SftpMove, SftpStat
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
 
+EMPTYINGS = 4
+"""Times that a folder is emptied into which new files come meanwhile."""
 OTHER = "another file has its name now"
-UNSURE = frozenset({"connection_lost", "timeout", "stalled", "protocol_error"})
-"""Errors after which a change may have been made all the same."""
 
 
 async def stat(task: Task, operation: SftpStat) -> Outcome:
@@ -46,9 +47,22 @@ async def mkdir(task: Task, operation: SftpMkdir) -> Outcome:
     if found is None:
         if operation.parents:
             await task.places.make_folder_of(place)
+        if permissions is not None:
+            task.progress.source = Seen(kind="folder")
+            await task.beats.record()
         await task.session.mkdir(place.path, permissions)
+    if permissions is not None and task.progress.source is not None:
+        await _permit(task, place, permissions)
     told = f"made {place.shown}" if found is None else f"{place.shown} was there"
     return Outcome(told, paths=(place.shown,))
+
+
+async def _permit(task: Task, place: Place, permissions: int) -> None:
+    """Servers take away from what is asked for a new folder (umask), and add what its own folder says (setgid)."""
+    made = await task.session.stat(place.path)
+    told = None if made is None else made.permissions
+    if told is None or permissions not in (told, told & 0o777):
+        await task.session.set_attributes(place.path, permissions=permissions)
 
 
 async def move(task: Task, operation: SftpMove) -> Outcome:
@@ -65,8 +79,7 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
     found, before = await task.session.lstat(source.path), task.progress.source
     if found is None or (before is not None and not _alike(before, found)):
         await _moved_before(task, source, target)
-        if operation.overwrite == "replace":
-            await remove_quietly(task.session, set_aside(target))
+        await end_replacement(task, target)
         if found is not None:
             task.notes.add(f"{source.shown} was left alone: {OTHER}")
     else:
@@ -76,22 +89,24 @@ async def move(task: Task, operation: SftpMove) -> Outcome:
 
 
 async def _move(task: Task, operation: SftpMove, source: Place, found: RemoteFile, target: Place) -> None:
-    there = await task.session.lstat(target.path)
+    there, again = await task.session.lstat(target.path), task.progress.source is not None
+    if again and there and await has_both_names(task, source, target, seen_of(found), seen_of(there)):
+        await leave_the_new_one(task, source, target, there.size)
+        return
     if operation.overwrite == "fail" and there is not None:
         if there.kind == "folder":
             raise folder_in_the_way(target.shown)
         raise Refused("already_exists", f"{target.shown} is there already")
     if operation.make_folders:
         await task.places.make_folder_of(target)
-    again = task.progress.source is not None
     task.progress.source = seen_of(found)
     await task.beats.record()
     with _sure_of_refusals(task):
         if there is not None and seen_of(there) == seen_of(found):
             await _move_over_its_like(task, source, target)
         else:
-            replace = operation.overwrite == "replace"
-            await publish(task.session, source.path, target, replace=replace, notes=task.notes, again=replace and again)
+            replace, size = operation.overwrite == "replace", found.size if found.kind == "file" else None
+            await publish(task, source.path, target, 0, replace=replace, size=size, unfinished=False)
 
 
 async def _move_over_its_like(task: Task, source: Place, target: Place) -> None:
@@ -163,11 +178,27 @@ async def _delete(task: Task, operation: SftpDelete, place: Place, found: Remote
     if found.kind != "folder":
         await gone(task.session.remove(place.path))
         return
-    if operation.recursive:
-        await _empty(task, place)
-        if (emptied := await task.session.lstat(place.path)) is not None:
-            task.progress.source = seen_of(emptied)
-            await task.beats.record()
+    if not operation.recursive:
+        await gone(task.session.rmdir(place.path))
+        return
+    for _ in range(EMPTYINGS):
+        try:
+            await _delete_all(task, place)
+            return
+        except SftpError as error:
+            if error.code != "not_empty":
+                raise
+    raise Refused(
+        "not_empty", f"new files come into {place.shown} all the time", "stop what writes there, then try again"
+    )
+
+
+async def _delete_all(task: Task, place: Place) -> None:
+    task.progress.source = Seen(kind="folder")
+    await _empty(task, place)
+    if (emptied := await task.session.lstat(place.path)) is not None:
+        task.progress.source = seen_of(emptied)
+        await task.beats.record()
     await gone(task.session.rmdir(place.path))
 
 

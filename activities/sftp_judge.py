@@ -13,12 +13,14 @@ from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
 
 PATIENCE = 5
-"""Attempts after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
+"""Times after which a server is believed that tells only of a `failure`, or breaks the protocol: so does one with a
 file that is in use for a moment, or that is restarted, and one that will never do what is asked."""
-_BELIEVED = frozenset({"failure", "protocol_error"})
+BELIEVED = frozenset({"failure", "protocol_error"})
+UNSURE = frozenset({"connection_lost", "timeout", "stalled", "protocol_error"})
+"""Errors after which a change may have been made all the same."""
 SETBACKS = frozenset({"content_differs", "source_changed"})
-"""What makes an upload begin anew. It is as patient with these, but counts them alone: a line that is lost a hundred
-times is no sign of a server that changes what it is sent."""
+"""What makes an upload begin anew. It is as patient with these. Each is counted alone: a line that is lost a hundred
+times is no sign of a server that changes what it is sent, or will not take it."""
 
 
 class Refused(Exception):
@@ -147,12 +149,14 @@ _HOPELESS: dict[str, Judged] = {
 _UNFORESEEN = Judged(Verdict.AGAIN, Actor.TIELINE, "report it; it is tried again meanwhile")
 
 
-def judge(category: str, attempt: int = 1, setbacks: int = 0) -> Judged:
-    """What this category means for a run at its so many-th attempt, and with so many setbacks."""
+def judge(category: str, times: int = 1) -> Judged:
+    """What this category means for a run to which it happens the so many-th time."""
     judged = _TABLE.get(category, _UNFORESEEN)
-    if category in SETBACKS and setbacks >= PATIENCE:
+    if times < PATIENCE:
+        return judged
+    if category in SETBACKS:
         return _HOPELESS[category]
-    if category in _BELIEVED and attempt >= PATIENCE:
+    if category in BELIEVED:
         return Judged(Verdict.FINAL, judged.actor, judged.action)
     return judged
 
@@ -163,13 +167,12 @@ def sftp_failure(
     message: str,
     *,
     account: str | None = None,
-    attempt: int = 1,
-    setbacks: int = 0,
+    times: int = 1,
     host_key: HostKeyChange | None = None,
     action: str | None = None,
 ) -> Failure:
     """The failure of an operation, scrubbed of every live secret. `action`: instead of the table's."""
-    judged = judge(category, attempt, setbacks)
+    judged = judge(category, times)
     if action is None:
         told = _EXISTS.get(call.operation.type, judged.action) if category == "already_exists" else judged.action
         action = _filled(told, call, account)
@@ -189,16 +192,12 @@ def _filled(action: str, call: SftpCall, account: str | None) -> str:
     return re.sub("|".join(named), lambda found: named[found[0]], action)
 
 
-def failure_of_error(
-    call: SftpCall, error: SftpError | Refused, account: str, attempt: int, setbacks: int = 0
-) -> Failure:
-    """The failure that an error stands for."""
+def failure_of_error(call: SftpCall, error: SftpError | Refused, account: str, times: int = 1) -> Failure:
+    """The failure that an error stands for, at the so many-th time."""
     if isinstance(error, Refused):
         told, action = str(error), error.action
-        return sftp_failure(
-            call, error.category, told, account=account, attempt=attempt, setbacks=setbacks, action=action
-        )
-    return sftp_failure(call, error.code, str(error), account=account, attempt=attempt, host_key=error.keys)
+        return sftp_failure(call, error.category, told, account=account, times=times, action=action)
+    return sftp_failure(call, error.code, str(error), account=account, times=times, host_key=error.keys)
 
 
 _TOLD_AS = {"auth_refused": "credential_refused", "bad_key": "credential_refused"}

@@ -173,8 +173,10 @@ def checked_name(name: str) -> str:
 
 def temporary_name(name: str, key: str, attempt: str = "") -> str:
     """Under which a file stands until it is whole. No other run has this key; `attempt` tells its attempts apart."""
-    short = hashlib.sha256(key.encode()).hexdigest()[:8]
     kept = name.encode()[:KEPT_OF_NAME].decode(errors="ignore")
+    if kept != name:
+        key = f"{key}/{name}"  # else a file and its checksum would stand under one name
+    short = hashlib.sha256(key.encode()).hexdigest()[:8]
     return ".".join(("", kept, short, *((attempt,) if attempt else ()), "part"))
 
 

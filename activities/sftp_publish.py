@@ -1,24 +1,18 @@
 """Gives a file its final name when it is whole."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from activities.sftp_judge import Refused
+from activities.progress import Aside
+from activities.sftp_judge import UNSURE, Refused
 from activities.sftp_places import Place, temporary_name
-from activities.sftp_task import Notes, Session, Task
+from activities.sftp_task import Session, Task
 from net.sftp_errors import SftpError
 
 REFUSED_RENAME = frozenset({"already_exists", "failure", "unsupported", "permission_denied"})
 """How servers say that there is something already."""
 REPLACES_NOTHING = frozenset({"already_exists", "unsupported"})
 """Of a rename that was to replace: why the old file has to make way first. Nothing else is a reason to touch it."""
-
-Telling = Callable[[bool], Awaitable[None]]
-"""True: the old file is about to be set aside, and the unfinished one may soon be all there is. False: it is back."""
-
-
-async def _nobody(_: bool) -> None:
-    """Who is not told."""
 
 
 async def part_of(task: Task, target: Place, index: int, attempt: str = "") -> Place:
@@ -34,42 +28,84 @@ async def part_of(task: Task, target: Place, index: int, attempt: str = "") -> P
 
 
 async def publish(
-    session: Session,
-    part: str,
+    task: Task,
+    new: str,
     target: Place,
+    index: int,
     *,
     replace: bool,
-    notes: Notes,
-    again: bool = False,
-    telling: Telling = _nobody,
+    size: int | None = None,
+    unfinished: bool = True,
 ) -> None:
     """Rename; where a server replaces no file, and that was asked for, the old one is set aside until it is done.
 
-    `again`: an earlier attempt may have set the old one aside.
+    Temporal knows of that before: whatever ends the attempt, one of the two files has the name in the end.
 
     Raises:
         Refused: there is a file of that name.
         SftpError: after `connection_lost` and its like it may have been done.
     """
-    aside = set_aside(target)
+    await task.beats.fence()
+    if not replace and not task.session.rename_keeps:
+        await _refuse_what_is_there(task, new, target)
     try:
-        await session.rename(part, target.path, replace=replace)
+        await task.session.rename(new, target.path, replace=replace)
     except SftpError as error:
-        if not await _must_make_way(session, target, error, replace=replace):
-            if again and await _put_back(session, aside, target):
-                await telling(False)
+        if not await _must_make_way(task.session, target, error, replace=replace):
+            await _put_back(task, target)
             raise
-        await telling(True)
-        await _swap(session, part, target, aside, telling)
-        notes.add("the server replaces no files: the old one was set aside just before the new one got its name")
-        again = True
-    if again:
-        await remove_quietly(session, aside)
+        path = target.beside(f"{temporary_name(target.name, task.key(index)).removesuffix('.part')}.old").path
+        aside = Aside(index=index, shown=target.shown, path=path, new=new, size=size, unfinished=unfinished)
+        await _swap(task, target, aside)
+        task.notes.add("the server replaces no files: the old one was set aside just before the new one got its name")
+    await end_replacement(task, target)
 
 
-def set_aside(target: Place) -> str:
-    """Where a file stands that is about to be replaced, on a server that cannot do that in one step."""
-    return target.beside(f"{temporary_name(target.name, target.path).removesuffix('.part')}.old").path
+async def end_replacement(task: Task, target: Place) -> None:
+    """The new file has its name: what this run has set aside for it goes."""
+    if (aside := task.progress.aside.get(target.path)) is None:
+        return
+    try:
+        await task.session.remove(aside.path)
+    except SftpError as error:
+        if error.code in UNSURE:
+            raise
+        if error.code != "not_found":
+            task.notes.add(f"what {target.shown} has replaced could not be removed, and is {aside.path} now: {error}")
+    del task.progress.aside[target.path]
+
+
+async def settle(session: Session, target: str, aside: Aside, *, for_good: bool) -> bool:
+    """Where no attempt goes on: the old file has its name, unless the new one has; nothing stands beside (`for_good`).
+
+    False: both stay. Raises SftpError.
+    """
+    there = await session.lstat(target)
+    if there is None:
+        try:
+            await session.rename(aside.path, target, replace=False)
+        except SftpError as error:
+            return error.code == "not_found"
+        return True
+    if await session.lstat(aside.path) is None:
+        return True
+    if not for_good or aside.size not in (None, there.size) or await session.lstat(aside.new) is not None:
+        return False
+    await remove_quietly(session, aside.path)
+    return await session.lstat(aside.path) is None
+
+
+async def _refuse_what_is_there(task: Task, new: str, target: Place) -> None:
+    """Once more, just before: there are servers whose rename replaces whatever has the name. Where `new` is gone, what
+    is there may be it, and the rename tells."""
+    try:
+        there = await task.session.lstat(target.path) is not None and await task.session.lstat(new) is not None
+    except SftpError as error:
+        if task.modes.stat_after_upload or error.code in UNSURE:
+            raise
+        return
+    if there:
+        raise Refused("already_exists", f"{target.shown} is there already")
 
 
 async def _must_make_way(session: Session, target: Place, error: SftpError, *, replace: bool) -> bool:
@@ -84,17 +120,21 @@ async def _must_make_way(session: Session, target: Place, error: SftpError, *, r
     return True
 
 
-async def _swap(session: Session, part: str, target: Place, aside: str, telling: Telling) -> None:
+async def _swap(task: Task, target: Place, aside: Aside) -> None:
+    earlier = task.progress.aside.get(target.path)
+    task.progress.aside[target.path] = aside
+    await task.beats.record()
+    await task.beats.fence()
     try:
-        await _set_aside(session, target, aside)
-    except SftpError:
-        await telling(False)
+        await _set_aside(task.session, target, aside.path)
+    except SftpError as error:
+        if earlier is None and error.code not in UNSURE:
+            del task.progress.aside[target.path]
         raise
     try:
-        await session.rename(part, target.path, replace=False)
+        await task.session.rename(aside.new, target.path, replace=False)
     except SftpError:
-        if await _put_back(session, aside, target):
-            await telling(False)
+        await _put_back(task, target)
         raise
 
 
@@ -108,13 +148,16 @@ async def _set_aside(session: Session, target: Place, aside: str) -> None:
         await session.rename(target.path, aside, replace=False)
 
 
-async def _put_back(session: Session, aside: str, target: Place) -> bool:
-    """False: it could not be asked for, or there is another file of that name."""
+async def _put_back(task: Task, target: Place) -> None:
+    """What cannot be asked for, or has another file in its place, stays aside."""
+    if (aside := task.progress.aside.get(target.path)) is None:
+        return
     try:
-        await session.rename(aside, target.path, replace=False)
-    except SftpError:
-        return False
-    return True
+        await task.session.rename(aside.path, target.path, replace=False)
+    except SftpError as error:
+        if error.code != "not_found":
+            return
+    del task.progress.aside[target.path]
 
 
 async def content_hash(session: Session, path: str, ends: Sequence[int] = ()) -> tuple[str, list[str]]:
@@ -136,10 +179,12 @@ async def content_hash(session: Session, path: str, ends: Sequence[int] = ()) ->
     return whole.hexdigest(), [piece.hexdigest() for piece in pieces]
 
 
-async def remove_quietly(session: Session, path: str) -> None:
-    """What is not there needs no removal; what cannot be removed stays."""
+async def remove_quietly(session: Session, path: str) -> bool:
+    """What is not there needs no removal; what cannot be removed stays (False)."""
     try:
         await session.remove(path)
     except SftpError as error:
         if error.code in ("connection_lost", "timeout", "stalled"):
             raise
+        return error.code == "not_found"
+    return True

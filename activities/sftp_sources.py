@@ -1,12 +1,10 @@
 """Where the bytes of an upload come from: a file that is kept here, or the answer of an HTTP API."""
 
 import contextlib
-import posixpath
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import unquote
 
 from activities.sftp_judge import Refused
 from activities.sftp_places import checked_name
@@ -108,9 +106,6 @@ class HttpAnswer:
 
 
 def _name(source: HttpSource) -> str:
-    if source.name is not None:
-        return source.name
-    name = unquote(posixpath.basename(source.path.partition("?")[0]))
-    if not name:
+    if not source.called:
         raise Refused("invalid_request", f"the path {source.path!r} ends with no name: give the source a name")
-    return checked_name(name)
+    return checked_name(source.called)

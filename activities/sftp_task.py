@@ -13,7 +13,7 @@ from activities.sftp_places import Looking, Places
 from activities.streams import Assets, HttpStreams
 from definitions.integration import SftpServerModes
 from definitions.run import SftpCall
-from definitions.sftp import Entry, Transferred
+from definitions.sftp import Entry, FailedFile, Transferred
 from net.sftp_server import RemoteFile, SftpServer
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class Session(Looking, Protocol):
     """A login at a server: `net.sftp.SftpSession`. All of it raises SftpError; generators are closed by their users."""
 
     username: str
+    rename_keeps: bool
 
     def list(self, path: str) -> AsyncGenerator[RemoteFile, None]: ...
 
@@ -55,6 +56,7 @@ class Session(Looking, Protocol):
         exclusive: bool = False,
         keep: bool = False,
         on_progress: Callable[[int], None] | None = None,
+        at_begin: Callable[[], Awaitable[None]] | None = None,
         at_end: Callable[[int], Awaitable[None]] | None = None,
     ) -> int: ...
 
@@ -136,22 +138,24 @@ class Outcome:
     sha256: str | None = None
     resumed_from: int = 0
     files: tuple[Transferred, ...] = ()
+    failed: tuple[FailedFile, ...] = ()
     entries: tuple[Entry, ...] | None = None
     next_cursor: str | None = None
     exists: bool | None = None
 
 
-def outcome_of_files(verb: str, files: tuple[Transferred, ...]) -> Outcome:
+def outcome_of_files(verb: str, files: tuple[Transferred, ...], failed: tuple[FailedFile, ...] = ()) -> Outcome:
     """Of an operation on several files."""
     total = sum(each.bytes for each in files)
     alone = files[0] if len(files) == 1 else None
     return Outcome(
-        message=_told(verb, files, total),
+        message=_told(verb, files, total) + (f"; {len(failed)} failed" if failed else ""),
         paths=tuple(each.path for each in files),
         bytes=total,
         sha256=alone.sha256 if alone else None,
         resumed_from=alone.resumed_from if alone else 0,
         files=files,
+        failed=failed,
     )
 
 

@@ -12,6 +12,7 @@ from activities.sftp_sources import UploadSource, source_of
 from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
 from activities.sftp_upload_file import FileUpload
 from activities.sftp_upload_plan import Plan, earlier_files, unfinished_files
+from definitions.asset import MAX_NAME_BYTES
 from definitions.sftp import FileToUpload, SftpUpload, Transferred, Verify
 
 IN_PLACE = "the server renames nothing, so a file was seen under its final name before it was whole"
@@ -52,12 +53,12 @@ def _names(plan: Plan) -> set[str]:
 
 async def _sweep(task: Task, operation: SftpUpload, plans: Sequence[Plan]) -> None:
     """An attempt that was stopped and went on after this one had looked has left something that nobody continues."""
-    names = [path for plan in plans if plan.earlier for path in earlier_files(task, operation, plan)]
+    names = [path for plan in plans for path in earlier_files(operation, plan)]
     looks = Looks(task.session)
     await looks.prepare(names)
     for name in names:
-        if looks.may_hold(name):
-            await remove_quietly(task.session, name)
+        if looks.may_hold(name) and not await remove_quietly(task.session, name):
+            task.notes.add(f"an unfinished file of an earlier attempt could not be removed, and stays: {name}")
 
 
 def _is_begun(task: Task, plan: Plan, looks: Looks) -> bool:
@@ -73,15 +74,12 @@ async def _plan(task: Task, operation: SftpUpload, index: int, file: FileToUploa
     target = await task.places.resolve(file.path, source.name)
     if target.shown == ".":
         raise Refused("bad_path", f"{file.path!r} is the root folder: end it with a slash to send files into it")
-    part, *earlier = await _parts(task, target, index)
-    return Plan(index, source, target, part, tuple(earlier), await _marker(task, operation, target))
-
-
-async def _parts(task: Task, target: Place, index: int) -> list[Place]:
-    """Where this attempt writes the file until it is whole, and where those before did, the newest first."""
-    if not task.modes.rename:
-        return [target]
-    return [await part_of(task, target, index, attempt) for attempt in (task.beats.attempt, *task.attempts_before)]
+    if operation.checksum_file and len(checksum_of(target).name.encode()) > MAX_NAME_BYTES:
+        told = f"the checksum of {target.shown} would have a name of more than {MAX_NAME_BYTES} bytes"
+        raise Refused("bad_path", told, "give the file a shorter name, or leave the checksum out")
+    part = await part_of(task, target, index, task.beats.attempt)
+    before = () if part == target else task.attempts_before
+    return Plan(index, source, target, part, task.key(index), before, await _marker(task, operation, target))
 
 
 async def _marker(task: Task, operation: SftpUpload, target: Place) -> Place | None:

@@ -3,28 +3,22 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from activities.chunks import SentHash
-from activities.progress import FileProgress, Phase, Piece
-from activities.sftp_beside import (
-    UNREADABLE,
-    checksum_of,
-    publish_checksum,
-    publish_marker,
-    withdraw_checksum,
-)
-from activities.sftp_judge import Refused, folder_in_the_way
+from activities.progress import Attested, FileProgress, Phase, Piece
+from activities.sftp_beside import UNREADABLE, checksum_of, publish_checksum, publish_marker
+from activities.sftp_judge import UNSURE, Refused, folder_in_the_way
 from activities.sftp_looks import Looks
 from activities.sftp_places import Place
-from activities.sftp_publish import publish, remove_quietly, set_aside
+from activities.sftp_publish import end_replacement, publish, remove_quietly
 from activities.sftp_resume import Step, next_step, resume_offset, when_not_ours
 from activities.sftp_task import Task
 from activities.sftp_upload_compare import Comparison
 from activities.sftp_upload_plan import (
+    Held,
     Left,
     Plan,
     Vanished,
     Written,
     result_of,
-    saying,
     unfinished_files,
     vanished,
 )
@@ -43,35 +37,24 @@ class FileUpload:
         self._operation = operation
         self._plan = plan
         self._compare = Comparison(task, operation, plan)
-        self._at = plan.part
-        """Where the unfinished file is."""
 
     async def run(self) -> Transferred:
         """Raises Refused, SftpError, and what the source raises."""
         try:
-            try:
-                return await self._run()
-            except Vanished:
-                return await self._run()  # both names tell what has become of it
-        except (Refused, SftpError) as error:
-            if (now := self._before) is None or not now.aside:
-                raise
-            told = f"{error}; {self._plan.target.shown} was set aside as {set_aside(self._plan.target)}, and its new "
-            told += f"content is in {self._at.path}"
-            raise saying(error, told) from None
+            return await self._run()
+        except Vanished:
+            return await self._run()  # both names tell what has become of it
 
     async def _run(self) -> Transferred:
         plan, before = self._plan, self._before
         left = await self._left()
-        self._at = plan.part if left is None else left.place
         if left is not None and not plan.in_place:
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
         final = await self._look(plan.target) if not plan.in_place else left.file if left is not None else None
         step = await self._compared(self._step(before, left, final), before, left, final)
         if step is Step.DONE:
             assert before is not None, "it was being published"
-            if before.aside:
-                await remove_quietly(self._session, set_aside(plan.target))
+            await end_replacement(self._task, plan.target)
             return await self._finish(result_of(plan, before))
         unseen = final is None and not self._task.modes.stat_after_upload
         if step is Step.ASK and before is not None and unseen:
@@ -82,7 +65,6 @@ class FileUpload:
             other = "is not what was sent, and its unfinished file is gone"
             raise Refused("outcome_unknown", f"{plan.target.shown} {gone if final is None else other}")
         if step is Step.REFUSE:
-            await self._withdraw_checksum(before.sha256 if before is not None else None)
             raise Refused("already_exists", f"{plan.target.shown} is there already")
         if step is Step.COMPARE_TO_SKIP and (sha256 := await self._compare.hash_if_same(final)):
             size = final.size if final is not None and final.size is not None else 0
@@ -123,23 +105,29 @@ class FileUpload:
         if plan.in_place or (before is not None and before.part == task.beats.attempt):
             yield plan.part, task.beats.attempt
         if not plan.in_place:
-            yield from zip(plan.earlier, task.attempts_before, strict=True)
+            last = None if before is None else before.part
+            for place, attempt in zip(plan.earlier, plan.attempts_before, strict=True):
+                if attempt == last or self._looks.may_hold(place.path):  # as it was when this attempt began
+                    yield place, attempt
 
     async def _rename_unseen(self, before: FileProgress) -> Transferred:
-        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done."""
+        """Where nobody may look, the rename itself tells: there is nothing to rename any more if it was done.
+
+        Only of what was about to be published: what other attempts left is not whole.
+        """
         target = self._plan.target
         await self._publish_checksum(before.sha256)
-        for place, _ in self._begun():
-            try:
-                await self._session.rename(place.path, target.path, replace=self._replaces)
-                break
-            except SftpError as error:
-                if error.code not in ("not_found", "already_exists"):
-                    raise
-                if error.code == "already_exists" and await self._removed(place.path):
-                    raise Refused("already_exists", f"{target.shown} is there already") from None
-        else:
+        path = self._plan.part_of(before.part).path
+        try:
+            await self._session.rename(path, target.path, replace=self._replaces)
+        except SftpError as error:
+            if error.code not in ("not_found", "already_exists"):
+                raise
+            if error.code == "already_exists" and await self._removed(path):
+                del self._task.progress.files[self._plan.index]  # nothing of it was published
+                raise Refused("already_exists", f"{target.shown} is there already") from None
             self._task.notes.add("an earlier attempt has published a file, as far as can be told without looking")
+        await end_replacement(self._task, target)
         return await self._finish(result_of(self._plan, before))
 
     async def _refuse_what_is_beside(self) -> None:
@@ -195,7 +183,10 @@ class FileUpload:
             await self._task.places.make_folder_of(plan.target)
             if not plan.in_place:
                 await self._task.places.make_folder_of(plan.part)
-        written = await self._write(left, before)
+        try:
+            written = await self._write(left, before)
+        except Held:
+            written = await self._write(None, before)
         verified, sha256 = await self._compare.verify(written)
         if self._operation.checksum_file and sha256 is None:
             raise Refused("not_readable_back", f"{plan.target.shown}: its checksum cannot be known")
@@ -204,39 +195,22 @@ class FileUpload:
         more = {"resumed_from": written.start, "verified": verified}
         after = self._task.progress.files[plan.index].model_copy(update=now | more)
         self._task.progress.files[plan.index] = after
+        if self._operation.checksum_file and sha256 is not None:
+            attested = Attested(path=plan.target.path, sha256=sha256, size=written.size)
+            self._task.progress.attested[plan.index] = attested
         await self._task.beats.record()
         await self._publish_checksum(sha256)
         if not plan.in_place:
-            await self._publish(before, sha256)
+            await self._publish(written.size)
         self._task.leftovers.pop(plan.index, None)
         return await self._finish(result_of(plan, after))
 
-    async def _publish(self, before: FileProgress | None, sha256: str | None) -> None:
+    async def _publish(self, size: int) -> None:
         plan = self._plan
-        again = before is not None and before.aside
         try:
-            await publish(
-                self._session,
-                plan.part.path,
-                plan.target,
-                replace=self._replaces,
-                notes=self._task.notes,
-                again=again,
-                telling=self._set_aside,
-            )
-        except Refused:
-            await self._withdraw_checksum(sha256)
-            raise
+            await publish(self._task, plan.part.path, plan.target, plan.index, replace=self._replaces, size=size)
         except SftpError as error:
             raise vanished(error) from None
-
-    async def _set_aside(self, aside: bool) -> None:
-        """While nothing has the final name, the unfinished file is the only one of its content, and stays."""
-        files, index = self._task.progress.files, self._plan.index
-        files[index] = files[index].model_copy(update={"aside": aside})
-        self._task.leftovers[index] = unfinished_files(self._task, self._operation, self._plan)
-        if aside:
-            await self._task.beats.record()
 
     async def _write(self, left: Left | None, before: FileProgress | None) -> Written:
         plan, files, attempt = self._plan, self._task.progress.files, self._task.beats.attempt
@@ -251,7 +225,6 @@ class FileUpload:
                 resumed_from=start,
                 size=opened.size,
                 validator=opened.validator,
-                aside=before is not None and before.aside,
             )
             self._task.leftovers[plan.index] = unfinished_files(self._task, self._operation, plan)
             try:
@@ -279,6 +252,7 @@ class FileUpload:
                 exclusive=self._is_new(left, before),
                 keep=plan.in_place,
                 on_progress=acknowledged,
+                at_begin=self._task.beats.fence,
                 at_end=self._before_it_is_taken(sent),
             )
         if opened.size is not None and size != opened.size:
@@ -339,8 +313,11 @@ class FileUpload:
             try:
                 await self._session.rename(left.place.path, self._plan.part.path, replace=False)
             except SftpError as error:
-                raise vanished(error) from None
-        self._at = self._plan.part
+                if error.code in UNSURE or error.code == "not_found":
+                    raise vanished(error) from None
+                raise Held from None
+        if (aside := self._task.progress.aside.get(self._plan.target.path)) is not None:
+            self._task.progress.aside[self._plan.target.path] = aside.model_copy(update={"new": self._plan.part.path})
 
     async def _fenced(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Asked for when the file is open. If it took long to come here, nobody else may know of what was made."""
@@ -368,11 +345,8 @@ class FileUpload:
             await publish_checksum(self._task, sha256, plan.target, plan.index, replace=self._replaces)
         except Refused:
             self._task.progress.files.pop(plan.index, None)  # nothing of it was published
+            self._task.progress.attested.pop(plan.index, None)
             raise
-
-    async def _withdraw_checksum(self, sha256: str | None) -> None:
-        if self._operation.checksum_file and sha256 is not None:
-            await withdraw_checksum(self._task, sha256, self._plan.target)
 
     async def _finish(self, result: Transferred) -> Transferred:
         if self._plan.marker is not None:

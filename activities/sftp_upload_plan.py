@@ -1,11 +1,11 @@
 """One file of an upload: where it goes, where it is until it is whole, and what is left of it by earlier attempts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from activities.progress import FileProgress, Piece
 from activities.sftp_beside import checksum_part
-from activities.sftp_judge import Refused
-from activities.sftp_places import Place
+from activities.sftp_places import Place, temporary_name
 from activities.sftp_sources import UploadSource
 from activities.sftp_task import Task
 from definitions.sftp import SftpUpload, Transferred
@@ -21,13 +21,23 @@ class Plan:
     source: UploadSource
     target: Place
     part: Place
-    earlier: tuple[Place, ...]
-    """Where the attempts before this one wrote it, the newest first."""
+    key: str
+    attempts_before: tuple[str, ...]
+    """The attempts before this one that may have written it, the newest first."""
     marker: Place | None
 
     @property
     def in_place(self) -> bool:
         return self.part == self.target
+
+    @property
+    def earlier(self) -> Iterator[Place]:
+        """Where those wrote it."""
+        return (self.part_of(attempt) for attempt in self.attempts_before)
+
+    def part_of(self, attempt: str) -> Place:
+        """Where an attempt writes it until it is whole."""
+        return self.part if self.in_place else self.part.beside(temporary_name(self.target.name, self.key, attempt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,10 @@ class Left:
 
 class Vanished(SftpError):
     """The unfinished file is gone just when it was to be renamed: another attempt took it, or has published it."""
+
+
+class Held(Exception):
+    """The unfinished file of an earlier attempt cannot be taken over, as where its lost session still has it open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +75,23 @@ class Written:
 
 def unfinished_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
     """What is not to stay when nobody goes on with this file."""
-    if (before := task.progress.files.get(plan.index)) is not None and before.aside:
-        return ()
-    return plan.part.path, *_checksums(task, operation, plan, task.beats.attempt), *earlier_files(task, operation, plan)
+    return plan.part.path, *_checksums(operation, plan, task.beats.attempt), *earlier_files(operation, plan)
 
 
-def earlier_files(task: Task, operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
+def earlier_files(operation: SftpUpload, plan: Plan) -> tuple[str, ...]:
     """The same without those of this attempt."""
     parts = (part.path for part in plan.earlier)
-    return (*parts, *_checksums(task, operation, plan, *(task.attempts_before if plan.earlier else ())))
+    return (*parts, *_checksums(operation, plan, *plan.attempts_before))
 
 
-def _checksums(task: Task, operation: SftpUpload, plan: Plan, *attempts: str) -> tuple[str, ...]:
+def _checksums(operation: SftpUpload, plan: Plan, *attempts: str) -> tuple[str, ...]:
     if not operation.checksum_file:
         return ()
-    return tuple(checksum_part(plan.target, task.key(plan.index), each).path for each in attempts)
+    return tuple(checksum_part(plan.target, plan.key, each).path for each in attempts)
 
 
 def vanished(error: SftpError) -> SftpError:
     return Vanished(error.code, str(error)) if error.code == "not_found" else error
-
-
-def saying(error: Refused | SftpError, message: str) -> Refused | SftpError:
-    """The same with another message."""
-    if isinstance(error, Refused):
-        return Refused(error.category, message)
-    return SftpError(error.code, message, keys=error.keys)
 
 
 def result_of(plan: Plan, done: FileProgress) -> Transferred:

@@ -31,7 +31,7 @@ from storage.accounts import (
 )
 from storage.database import Database
 from storage.definitions import DefinitionStore
-from storage.errors import NotFound
+from storage.errors import AlreadyExists, NotFound
 from storage.host_keys import replace_lines
 from storage.tokens import TokenRow, lock_tokens_of, read_token
 from storage.vault_records import ACCOUNT_SECRETS, INTEGRATION_SECRETS, read_records, stored_fields
@@ -72,8 +72,7 @@ class Accounts:
             AccountError, SecretError, HostKeyError: something is missing, unknown or unfit.
             NotFound: there is no such integration. AlreadyExists: the name is taken.
         """
-        if not _NAME.fullmatch(name):
-            raise AccountError(f"account name {name!r}: letters, digits and _ . - only, at most 64")
+        _check_name(name)
         account_id = uuid.uuid4().hex
         await self._check_login_key(integration, account_id, secrets)
         async with self._database.write() as connection:
@@ -87,6 +86,23 @@ class Accounts:
             await replace_lines(connection, account_id, (), trusted, who=confirmed_by, why="the account was created")
             await self._save(connection, ACCOUNT_SECRETS, account_id, 1, secrets)
             return await account_named(connection, name)
+
+    async def check_new(self, name: str, integration: str, parameters: Mapping[str, str]) -> Integration:
+        """What can be said about a new account before anybody is asked for secrets, or its server for its keys.
+
+        Raises:
+            AccountError: the name or a parameter is unfit.
+            NotFound: there is no such integration. AlreadyExists: the name is taken.
+        """
+        _check_name(name)
+        async with self._database.read() as connection:
+            model = await self._integration(connection, integration)
+            checked_parameters(model, parameters)
+            try:
+                await account_named(connection, name)
+            except NotFound:
+                return model
+        raise AlreadyExists("account", name)
 
     async def list(self) -> Sequence[Account]:
         """Sorted by name."""
@@ -224,6 +240,11 @@ class Accounts:
     ) -> None:
         for field, value in sorted(secrets.items()):  # in one order, whoever saves: two never wait for each other
             await self._vault.put(connection, table, record_id, field, version, value.encode())
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise AccountError(f"account name {name!r}: letters, digits and _ . - only, at most 64")
 
 
 def checked_parameters(integration: Integration, given: Mapping[str, str]) -> dict[str, str]:

@@ -23,9 +23,10 @@ from auth.refresh import host_of, outlast
 from auth.refresh_errors import stuck
 from auth.refresh_plan import Timing
 from auth.refusal import Refusal, of_net_error, of_unbuildable
+from auth.token_claim import Claim, HostBlocked
 from auth.token_reply import TokenReply
 from auth.token_sources import TokenSource, basis, client_key
-from auth.token_store import Claim, HostBlocked, TokenStore
+from auth.token_store import TokenStore
 from auth.vault import Vault
 from net.client import GuardedClient
 from net.errors import NetError

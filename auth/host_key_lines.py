@@ -6,6 +6,8 @@ from auth.errors import AuthError
 from definitions.auth import SftpAuth
 from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
+from definitions.urls import normal_host
+from net.sftp_server import DEFAULT_PORT, normal_patterns
 
 MARKERS = ("@cert-authority", "@revoked")
 
@@ -24,6 +26,16 @@ def policy_of(integration: Integration) -> HostKeyPolicy:
             "to trust one, give it another policy"
         )
     return integration.auth.host_key
+
+
+def policy_and_warnings(integration: Integration) -> tuple[HostKeyPolicy | None, Sequence[str]]:
+    """How an SFTP server proves who it is; of another integration None."""
+    if not isinstance(integration.auth, SftpAuth):
+        return None, ()
+    if integration.auth.host_key is HostKeyPolicy.INSECURE:
+        told = "this integration looks at no host key (auth.host_key: insecure): anybody can be the server"
+        return integration.auth.host_key, (told,)
+    return integration.auth.host_key, ()
 
 
 def checked_lines(policy: HostKeyPolicy, lines: Sequence[str]) -> list[str]:
@@ -87,19 +99,26 @@ def _known_hosts_line(line: str, number: int) -> str:
         asyncssh.import_known_hosts(line + "\n")
     except (HostKeyError, ValueError):
         raise HostKeyError(f"line {number} of the known hosts holds no public key that can be read") from None
-    return " ".join(fields[: 4 if marked else 3])
-
-
-def host_pattern(host: str, port: int) -> str:
-    """As a line of known_hosts begins."""
-    return host if port == 22 else f"[{host}]:{port}"
+    return " ".join(_normal(fields)[: 4 if marked else 3])
 
 
 def is_about(line: str, host: str, port: int) -> bool:
-    """Whether a line of known_hosts names a key of this server; authorities and revocations stay as they are."""
+    """Whether a line names a key of this server; authorities and revocations stay as they are.
+
+    A bare key, confirmed under another policy, is that of the account's only server.
+    """
     import asyncssh
 
-    if line.startswith("@") or len(line.split()) == 2:
+    fields = line.split()
+    if line.startswith("@"):
         return False
-    found = asyncssh.import_known_hosts(line + "\n").match(host, "", None if port == 22 else port)
-    return any(found[:3])
+    if len(fields) == 2:
+        return True
+    known = asyncssh.import_known_hosts(" ".join(_normal(fields)) + "\n")
+    return any(known.match(normal_host(host), "", None if port == DEFAULT_PORT else port)[:3])
+
+
+def _normal(fields: Sequence[str]) -> list[str]:
+    """As they are compared: `[Files.Example.]:2222` names the same server as `[files.example]:2222`."""
+    hosts = 1 if fields[0].startswith("@") else 0
+    return [normal_patterns(field) if number == hosts else field for number, field in enumerate(fields)]

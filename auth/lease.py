@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 
 from auth.refresh_plan import Timing
-from auth.token_store import Claim
+from auth.token_claim import Claim
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.tokens import prolong_lease

@@ -23,11 +23,12 @@ from auth.errors import UnbuildableRequest
 from auth.lease import Lease
 from auth.refresh_plan import Timing
 from auth.refusal import HOST_BLOCKED, LOST_REPLY, Refusal, of_net_error, of_reply, of_unbuildable
+from auth.token_claim import Claim
 from auth.token_error import ErrorClass, TokenReplyError
 from auth.token_record import PendingReplies, RawReply, fingerprint, kept_headers
 from auth.token_reply import TokenReply
 from auth.token_sources import TokenSource, token_sources
-from auth.token_store import Claim, TokenStore
+from auth.token_store import TokenStore
 from definitions.templates import TemplateError
 from definitions.urls import UrlError
 from net.client import GuardedClient

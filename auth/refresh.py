@@ -40,8 +40,9 @@ from auth.refusal import (
     of_net_error,
     of_unbuildable,
 )
+from auth.token_claim import HostBlocked, Seen
 from auth.token_sources import TokenSource, basis, client_key, token_sources
-from auth.token_store import HostBlocked, Seen, TokenStore
+from auth.token_store import TokenStore
 from auth.vault import UnreadableRecord, Vault
 from net.client import GuardedClient
 from net.errors import NetError

@@ -3,21 +3,22 @@
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from auth.credential import Credential
 from auth.errors import Misconfigured
-from auth.host_key_lines import host_pattern, is_about
+from auth.host_key_lines import is_about
 from definitions.auth import SftpAuth
 from definitions.auth.simple import HostKeyPolicy
 from definitions.integration import Integration
 from definitions.remote_path import RemotePathError, check_remote_path, render_remote_path
 from definitions.templates import TemplateError
 from definitions.urls import UrlError, literal_port, render_url
-from net.sftp_server import SftpServer
+from net.sftp_server import DEFAULT_PORT, SftpServer, host_pattern
 
-DEFAULT_PORT = 22
-"""RFC 4253 §4."""
+if TYPE_CHECKING:
+    from net.host_keys import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,21 @@ def sftp_server(credential: Credential) -> tuple[SftpServer, SftpAddress]:
         **secrets,
     )
     return server, address
+
+
+def trust_in_force(integration: Integration, address: SftpAddress, lines: Sequence[str]) -> "Trust":
+    """What the login at this server goes by, of all that was confirmed for the account.
+
+    Raises:
+        SftpError: `no_trust`: a line cannot be read.
+    """
+    from net.host_keys import Trust, trust_in  # asyncssh is slow to import
+
+    auth = integration.auth
+    if not isinstance(auth, SftpAuth) or auth.host_key is HostKeyPolicy.INSECURE:
+        return Trust(verified=False)
+    read, known_hosts = tuple(_as_read(lines, auth.host_key, address)), auth.host_key is HostKeyPolicy.KNOWN_HOSTS
+    return trust_in(read, address.host, address.port, known_hosts=known_hosts)
 
 
 def _as_read(lines: Sequence[str], policy: HostKeyPolicy, address: SftpAddress) -> Iterator[str]:

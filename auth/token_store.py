@@ -5,15 +5,15 @@ The row (`storage.tokens`) says who may redeem and what is in force; the tokens 
 
 import dataclasses
 import logging
-from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.credential import OpenAccount
 from auth.errors import ClientRefused, NeedsReconnect
-from auth.refresh_plan import Standing, again_in, due_at, kept_alive, on_demand_only, refused_for_good, warn_at
+from auth.refresh_plan import again_in, due_at, kept_alive, on_demand_only, refused_for_good, warn_at
 from auth.refusal import Refusal, credential_error, is_lasting, needs_reconnect
 from auth.standing import client_refused, died, token_set_aside, well_again
+from auth.token_claim import Claim, HostBlocked, Seen
 from auth.token_error import ErrorClass
 from auth.token_record import PendingReplies, StoredToken, fingerprint
 from auth.token_reply import TokenReply
@@ -56,51 +56,6 @@ def idle_limit(opened: OpenAccount) -> float | None:
     if not isinstance(auth, OAuth2Auth | CustomTokenAuth) or auth.keep_alive is None:
         return None
     return auth.keep_alive.total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The row, and the token if it was asked for with what is in force now."""
-
-    row: TokenRow
-    token: StoredToken | None
-    basis: str = field(repr=False)
-    changed: bool = False
-    """Whether something else was refused than what would be asked with now."""
-
-    @property
-    def standing(self) -> Standing:
-        """As the plan needs it."""
-        row = self.row
-        return Standing(
-            now=row.now,
-            version=row.version,
-            has_token=self.token is not None and bool(self.token.token),
-            issued_at=row.issued_at,
-            expires_at=row.access_expires_at,
-            leased_until=row.lease_until,
-            alive=row.state == ACTIVE or self.changed,
-            refresh_at=row.refresh_at,
-            refused_until=(row.refresh_at or 0.0) if is_lasting(row.last_error) and not self.changed else 0.0,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to redeem, and what was there when it was won."""
-
-    fence: int
-    owner: str
-    host: str
-    """Of the first request: nobody wanted it left alone when this was won."""
-    seen: Seen
-
-
-@dataclass(frozen=True, slots=True)
-class HostBlocked:
-    """The token endpoint's host wants to be left alone, for so many seconds."""
-
-    seconds: float
 
 
 class TokenStore:

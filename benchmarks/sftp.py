@@ -9,13 +9,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import sftp_memory
 from benchmarks.delay import long_line
 from benchmarks.measure import Comparison, Figure, Work, compared, in_turn
 from benchmarks.sftp_stage import Files, Installation, Line, open_installation, open_line, pieces
 from benchmarks.stage import Stage
-from runtime.assembly import egress_policy, open_worker
+from runtime.assembly import open_worker
+from runtime.egress import egress_policy
 from runtime.sftp import open_connections
 from tests.fixtures.sshd import Sshd, sshd_server
 
@@ -65,7 +67,8 @@ async def _both_ways(
     unit = "MB/s" if files.count == 1 else "/s"
     amount = files.bytes / MEGABYTE if files.count == 1 else files.count
     comparisons: list[Comparison] = []
-    for verb, works in (("put", _puts(line, files)), ("get", _gets(line, files))):
+    for verb in ("put", "get"):
+        works = _works(line, files, verb)
         if line.adapter == FAR:
             del works["command"]
         sides = {side: _rate(work, amount) for side, work in works.items()}
@@ -83,55 +86,41 @@ async def _both_ways(
     return comparisons
 
 
-def _puts(line: Line, files: Files) -> dict[str, Work]:
+def _works(line: Line, files: Files, verb: str) -> dict[str, Work]:
+    """The four sides, each with a folder of its own to put files in, or to get them into."""
     source, by_session, by_openssh = files.below("source"), files.below("session"), files.below("openssh")
-    batch = [f"put {source / name} {by_openssh / name}" for name in files.names]
+    batch = [f"{verb} {source / name} {by_openssh / name}" for name in files.names]
+    move, (operation, fields) = (_write, _upload(files)) if verb == "put" else (_read, _download(files))
+
+    async def session() -> None:
+        await asyncio.gather(*(move(line, source / name, by_session / name) for name in files.names))
+        _check(by_session, files)
+
+    async def openssh() -> None:
+        await line.openssh.do(batch)
+        _check(by_openssh, files)
+
+    async def command() -> None:
+        async with line.new_openssh() as client:
+            await client.do(batch)
+
+    async def run() -> None:
+        done = await line.installation.do(line.adapter, operation, **fields)
+        assert done.bytes == files.bytes
+
+    return {"session": session, "openssh": openssh, "command": command, "run": run}
+
+
+def _upload(files: Files) -> tuple[str, dict[str, Any]]:
     uploads = [
         {"source": {"type": "asset", "asset": asset}, "path": f"run/{files.folder}/{asset.name}"}
         for asset in files.assets
     ]
-
-    async def session() -> None:
-        await asyncio.gather(*(_write(line, source / name, by_session / name) for name in files.names))
-        _check(by_session, files)
-
-    async def openssh() -> None:
-        await line.openssh.do(batch)
-        _check(by_openssh, files)
-
-    async def command() -> None:
-        async with line.new_openssh() as client:
-            await client.do(batch)
-
-    async def run() -> None:
-        done = await line.installation.do(line.adapter, "upload", files=uploads, overwrite="replace")
-        assert done.bytes == files.bytes
-
-    return {"session": session, "openssh": openssh, "command": command, "run": run}
+    return "upload", {"files": uploads, "overwrite": "replace"}
 
 
-def _gets(line: Line, files: Files) -> dict[str, Work]:
-    source, by_session, by_openssh = files.below("source"), files.below("session"), files.below("openssh")
-    batch = [f"get {source / name} {by_openssh / name}" for name in files.names]
-    paths = [f"source/{files.folder}/{name}" for name in files.names]
-
-    async def session() -> None:
-        await asyncio.gather(*(_read(line, source / name, by_session / name) for name in files.names))
-        _check(by_session, files)
-
-    async def openssh() -> None:
-        await line.openssh.do(batch)
-        _check(by_openssh, files)
-
-    async def command() -> None:
-        async with line.new_openssh() as client:
-            await client.do(batch)
-
-    async def run() -> None:
-        done = await line.installation.do(line.adapter, "download", paths=paths)
-        assert done.bytes == files.bytes
-
-    return {"session": session, "openssh": openssh, "command": command, "run": run}
+def _download(files: Files) -> tuple[str, dict[str, Any]]:
+    return "download", {"paths": [f"source/{files.folder}/{name}" for name in files.names]}
 
 
 async def _write(line: Line, source: Path, target: Path) -> None:

@@ -9,12 +9,14 @@ import typer
 from cli.arguments import parameters, text_content
 from cli.connect import connect, disconnect
 from cli.errors import CliError, Status
-from cli.host_keys import HostKeyOption, host_keys, keys_for_new_account, trust_host_key, user
+from cli.host_keys import HostKeyOption, confirmed_keys, host_keys, trust_host_key, user
 from cli.output import Output, OutputOption, Printer, note
 from cli.secrets import SecretsOption, ask_for, read_secrets, required
 from cli.session import with_stores
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from definitions.integration import Integration
     from runtime.account_test import Outcome
     from runtime.stores import Stores
@@ -56,12 +58,8 @@ def create(
 
     async def check(stores: "Stores") -> "tuple[Integration, list[str], list[str]]":
         """Everything but the secrets first: nobody likes to be asked for them in vain."""
-        from auth.accounts import checked_parameters
-
-        model = await stores.definitions.integration(integration)
-        checked_parameters(model, values)
-        await _refuse_taken(stores, name)
-        keys = await keys_for_new_account(stores, model, values, given)
+        model = await stores.accounts.check_new(name, integration, values)
+        keys = await confirmed_keys(stores, model, values, given)
         return model, list(await stores.accounts.missing_secrets(model, ())), keys
 
     model, needed, keys = with_stores(check)
@@ -72,7 +70,7 @@ def create(
     account = with_stores(lambda stores: stores.accounts.create(name, integration, values, secrets, keys, confirmed_by))
     printer = Printer(output)
     if printer.json:
-        printer.document(_as_json(account))
+        printer.document(_as_json(account, model))
         return
     printer.line(f"account {name}: created for integration {integration}")
     if model.by_consent:
@@ -83,12 +81,18 @@ def create(
 
 def list_accounts(output: OutputOption = Output.TABLE) -> None:
     """List accounts."""
-    accounts = with_stores(lambda stores: stores.accounts.list())
+
+    async def find(stores: "Stores") -> list[dict[str, Any]]:
+        accounts, definitions = await stores.accounts.list(), stores.definitions
+        models = {key: await definitions.integration(key) for key in {each.integration for each in accounts}}
+        return [_as_json(account, models[account.integration]) for account in accounts]
+
+    accounts = with_stores(find)
     printer = Printer(output)
     if printer.json:
-        printer.document([_as_json(account) for account in accounts])
+        printer.document(accounts)
         return
-    rows = [(each.name, each.integration, each.state.replace("_", " "), each.cause) for each in accounts]
+    rows = [(each["name"], each["integration"], _state(each), each["cause"]) for each in accounts]
     empty = "There is no account yet: tieline accounts create NAME --integration KEY"
     printer.table(("NAME", "INTEGRATION", "STATE", "CAUSE"), rows, empty=empty)
 
@@ -102,10 +106,10 @@ def show(name: NameArgument, output: OutputOption = Output.TABLE) -> None:
         account = await stores.accounts.get(name)
         names, bound = await stores.accounts.secret_names(account), await stores.accounts.bindings_of(name)
         token = await stores.accounts.token_of(account)
-        told = {**_as_json(account), "secrets": list(names), "bound_in": list(bound)}
-        auth = (await stores.definitions.integration(account.integration)).auth
-        if auth.type == "sftp":
-            told |= {"host_key": auth.host_key.value, "trusted_host_keys": len(await stores.host_keys.of(name))}
+        model = await stores.definitions.integration(account.integration)
+        told = {**_as_json(account, model), "secrets": list(names), "bound_in": list(bound)}
+        if model.auth.type == "sftp":
+            told["trusted_host_keys"] = sum(each.lets_in for each in await stores.host_keys.of(name))
         return {**told, **(token_times(token) if token else {})}
 
     shown = with_stores(look)
@@ -159,14 +163,15 @@ def set_secrets(name: NameArgument, secret: SecretsOption = None, output: Output
     async def fields_of(stores: "Stores") -> "Integration":
         return await stores.definitions.integration((await stores.accounts.get(name)).integration)
 
-    fields, owner = with_stores(fields_of).secret_fields(), f"account {name!r}"
+    model, owner = with_stores(fields_of), f"account {name!r}"
+    fields = model.secret_fields()
     secrets = read_secrets(secret, fields, owner) or ask_for(required(fields), owner)
     if not secrets:
         raise CliError(f"{owner} has no secrets: its integration declares none")
     account = with_stores(lambda stores: stores.accounts.set_secrets(name, secrets))
     printer = Printer(output)
     if printer.json:
-        printer.document({**_as_json(account), "stored": sorted(secrets)})
+        printer.document({**_as_json(account, model), "stored": sorted(secrets)})
     else:
         printer.line(f"account {name}: stored {', '.join(sorted(secrets))}")
 
@@ -195,15 +200,16 @@ def _confirm(name: str) -> None:
         raise CliError(f"account {name} was not deleted", Status.FAILED)
 
 
-async def _refuse_taken(stores: "Stores", name: str) -> None:
-    from storage.errors import AlreadyExists
-
-    if name in {account.name for account in await stores.accounts.list()}:
-        raise AlreadyExists("account", name)
+def _state(account: "Mapping[str, Any]") -> str:
+    state = str(account["state"]).replace("_", " ")
+    return f"{state}, its server may be anybody" if "warnings" in account else state
 
 
-def _as_json(account: "Account") -> dict[str, Any]:
+def _as_json(account: "Account", integration: "Integration") -> dict[str, Any]:
     """An account holds no secret, so all of it can be shown."""
+    from auth.host_key_lines import policy_and_warnings
+
+    policy, warnings = policy_and_warnings(integration)
     return {
         "name": account.name,
         "integration": account.integration,
@@ -213,4 +219,6 @@ def _as_json(account: "Account") -> dict[str, Any]:
         "version": account.version,
         "created_at": datetime.fromtimestamp(account.created_at, UTC),
         "updated_at": datetime.fromtimestamp(account.updated_at, UTC),
+        **({"host_key": policy.value} if policy else {}),
+        **({"warnings": list(warnings)} if warnings else {}),
     }

@@ -4,6 +4,7 @@ import base64
 import sys
 from typing import TYPE_CHECKING, Any
 
+from cli.files import is_stdout
 from cli.output import Printer, dumps, note, printable
 from cli.progress import size_text
 from cli.sftp_answer import print_sftp
@@ -59,7 +60,7 @@ def _print_asset(printer: Printer, asset: "Asset", saved: str | None) -> None:
         printer.line(asset.sha256)
         note(f"{told}; to have it: tieline assets get {asset.sha256[:SHOWN_DIGITS]}")
         return
-    if saved != "-":
+    if not is_stdout(saved):
         printer.line(saved)
     note(f"{told}, SHA-256 {asset.sha256}")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,7 +17,7 @@ from cli.streams import prepare
 HELP = """Durable, authenticated calls to other people's systems.
 
 Exit status: 0 done · 1 the run, test or check failed · 2 bad use or invalid definition · 3 a server cannot be reached
-· 4 the run has not ended yet · 5 the run of a question (sftp exists) failed · 130 interrupted.
+· 4 the run has not ended yet · 5 nobody knows what was asked (sftp exists) · 130 interrupted.
 """
 
 
@@ -35,12 +36,16 @@ def build() -> typer.Typer:
     return app
 
 
+@functools.cache
+def _command() -> typer.core.TyperGroup:
+    return typer.main.get_group(build())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Do what the arguments say; returns the exit status. Raises nothing."""
     prepare()
-    command = typer.main.get_command(build())
     try:
-        result = command.main(list(arguments) or ["--help"], prog_name="tieline", standalone_mode=False)
+        result = _command().main(list(arguments) or ["--help"], prog_name="tieline", standalone_mode=False)
         return int(result or Status.DONE)
     except BrokenPipeError:
         return Status.FAILED  # the reader of our output has gone: nobody is left to tell

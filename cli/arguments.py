@@ -96,11 +96,12 @@ def duration(option: str, text: str) -> timedelta:
     from pydantic import TypeAdapter, ValidationError
 
     from definitions.base import Duration
+    from definitions.wording import message
 
     try:
         return TypeAdapter(Duration).validate_python(text)
     except ValidationError as error:
-        raise CliError(f"{option} {text!r}: {_reason(error.errors()[0])}") from None
+        raise CliError(f"{option} {text!r}: {message(error.errors()[0])}") from None
 
 
 def moment(option: str, text: str, now: datetime) -> datetime:
@@ -119,15 +120,13 @@ def moment(option: str, text: str, now: datetime) -> datetime:
 
 def validation_fault(error: "ValidationError", options: dict[str, str]) -> CliError:
     """What a model did not accept, in the words of the command line; `options` names the option of each field."""
+    from definitions.wording import message, told_once
+
     lines = []
-    faults = error.errors(include_input=False, include_url=False)
-    at_fault = {fault["loc"][0] for fault in faults if len(fault["loc"]) > 1}
-    for fault in faults:
-        if fault["type"] == "too_short" and fault["loc"] and fault["loc"][0] in at_fault:
-            continue  # pydantic leaves the items at fault out and then misses them
+    for fault in told_once(error.errors(include_input=False, include_url=False)):
         field = str(fault["loc"][0]) if fault["loc"] else ""
         place = options.get(field, field)  # none where fields do not go together
-        lines.append(f"{place}: {_reason(fault)}" if place else _reason(fault))
+        lines.append(f"{place}: {message(fault)}" if place else message(fault))
     return CliError("\n".join(dict.fromkeys(lines)))
 
 
@@ -136,11 +135,6 @@ def _pair(option: str, item: str) -> tuple[str, str]:
     if not equals or not name:
         raise CliError(f"{option} {item!r}: expected NAME=VALUE")
     return name, value
-
-
-def _reason(fault: Any) -> str:
-    message: str = fault["msg"]
-    return message.removeprefix("Value error, ")
 
 
 def _no_constant(name: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.errors import CliError
-from cli.files import counted, name_of, opened, pieces, size_of, write_to, write_whole
+from cli.files import counted, is_stdout, name_of, opened, pieces, size_of, write_to, write_whole
 from cli.output import Output, OutputOption, Printer, note
 from cli.progress import progress, size_text
 from cli.session import with_stores
@@ -80,14 +80,15 @@ def get(
 ) -> None:
     """Write an asset to a file, which is there whole or not at all. Its own name never replaces a file."""
     printer = Printer(output)
-    if printer.json and file == "-":
+    to_stdout = file is not None and is_stdout(file)
+    if printer.json and to_stdout:
         raise CliError("--output json and the content cannot both go to standard output: name a file")
 
     async def fetch(stores: "Stores") -> "tuple[Asset, str]":
         asset = (await stores.assets.info(await stores.assets.resolve(sha256))).asset()
         with progress(asset.name, asset.size) as advance:
             chunks = counted(stores.assets.read(asset), advance)
-            if file == "-":
+            if to_stdout:
                 await write_to(sys.stdout.buffer, chunks)
             else:
                 await write_whole(Path(file or asset.name), chunks, replace=file is not None)
@@ -96,7 +97,7 @@ def get(
     asset, written = with_stores(fetch)
     if printer.json:
         printer.document({**asset.model_dump(), "file": written})
-    elif written != "-":
+    elif not to_stdout:
         printer.line(written)
         note(f"{size_text(asset.size)}, {asset.media_type}, whole: its SHA-256 was checked")
 

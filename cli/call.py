@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import CliError
-from cli.files import counted, write_to, write_whole
+from cli.files import counted, is_stdout, write_to, write_whole
 from cli.operation import BodyOptions, build_operation, with_asset
 from cli.output import Output, OutputOption, Printer, note
 from cli.progress import progress
@@ -131,7 +131,7 @@ def _check_saving(save: str | None, answer: str | None, printer: Printer, *, no_
         raise CliError("--save waits for the answer: leave --no-wait out, or fetch it later with tieline assets get")
     if answer not in (None, "asset"):
         raise CliError("--save keeps the answer as an asset: leave --answer out")
-    if save == "-" and printer.json:
+    if is_stdout(save) and printer.json:
         raise CliError("--output json and the answer cannot both go to standard output: name a file")
 
 
@@ -147,7 +147,7 @@ async def _save(session: Session, result: "RunResult", file: str) -> None:
         return
     with progress(asset.name, asset.size) as advance:
         chunks = counted(session.stores.assets.read(asset), advance)
-        if file == "-":
+        if is_stdout(file):
             await write_to(sys.stdout.buffer, chunks)
         else:
             await write_whole(Path(file), chunks, replace=True)

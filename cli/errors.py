@@ -26,7 +26,7 @@ class Status(IntEnum):
     NOT_ENDED = 4
     """The run was started and goes on, but had not ended when the wait was over."""
     NO_ANSWER = 5
-    """A question, whose answer is the status, could not be answered: its run failed."""
+    """A question, whose answer is the status, could not be answered: its run failed, or was skipped."""
     INTERRUPTED = 130
     """Ctrl-C (128 + SIGINT, as shells count)."""
 

@@ -1,5 +1,6 @@
 """Files that were fetched into assets, written to this machine."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import CliError, Status
-from cli.files import counted, write_to, write_whole
+from cli.files import counted, is_stdout, write_to, write_whole
 from cli.output import note
 from cli.progress import progress, size_text
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 def check_place(to: str, *, many: bool, as_json: bool) -> None:
     """Before anything is fetched. Raises CliError."""
-    if to == "-" and as_json:
+    if is_stdout(to) and as_json:
         raise CliError("--output json and the content cannot both go to standard output: name a file")
     path = Path(to).expanduser()
-    if to == "-" or path.is_dir():
+    if is_stdout(to) or path.is_dir():
         return
     into = many or to.endswith("/")
     if into and path.exists():
@@ -36,9 +37,9 @@ def check_place(to: str, *, many: bool, as_json: bool) -> None:
 def check_names(to: str, paths: Sequence[str]) -> None:
     """Before anything is fetched, and perhaps deleted where it was. What a pattern finds is known afterwards only."""
     taken: dict[Path, str] = {}
-    for path in paths if to != "-" else []:
+    for path in [] if is_stdout(to) else paths:
         target, replace = _target(to, path.rstrip("/").rpartition("/")[2])
-        if not replace and target.exists():
+        if not replace and os.path.lexists(target):
             raise CliError(f"{target} is there already: name the file that is to be written with --to")
         if target in taken:
             raise CliError(
@@ -68,7 +69,7 @@ async def write_all(assets: "AssetStore", files: "Sequence[Transferred]", to: st
 async def _write(assets: "AssetStore", asset: "Asset", to: str) -> None:
     with progress(asset.name, asset.size) as advance:
         chunks = counted(assets.read(asset), advance)
-        if to == "-":
+        if is_stdout(to):
             await write_to(sys.stdout.buffer, chunks)
             return
         target, replace = _target(to, asset.name)

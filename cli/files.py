@@ -1,7 +1,8 @@
-"""Files of this machine, read and written in pieces; one that is written is there whole or not at all."""
+"""Files of this machine, read and written in pieces; one that is made is there whole or not at all."""
 
 import asyncio
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -16,6 +17,11 @@ from cli.errors import CliError
 T = TypeVar("T")
 
 PIECE_BYTES = 1024 * 1024
+LOOK_EVERY = 0.1
+"""Seconds between two looks for the reader of a pipe."""
+
+_UNUSABLE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
+"""What is wrong with the name that was said."""
 
 
 @contextlib.contextmanager
@@ -102,17 +108,73 @@ async def write_to(target: IO[bytes], chunks: AsyncIterator[bytes]) -> None:
     target.flush()
 
 
+def is_stdout(name: str) -> bool:
+    """Whether a file that is to be written is standard output: `-`, or as a system without `-` says it."""
+    return name in ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
 async def write_whole(path: Path, chunks: AsyncIterator[bytes], *, replace: bool) -> None:
     """Under another name first, so that `path` never is half a file; what is there is refused unless it is to be
-    replaced."""
+    replaced. A link stays, and leads to the new file; a pipe or device is written into.
+
+    Raises:
+        CliError: it is there, or cannot be opened. OSErrors of writing are the caller's.
+    """
     try:
-        with _beside(path) as target:
-            await write_to(target, chunks)
-            _name(Path(target.name), path, replace=replace)
+        if replace and _is_stream(path):
+            await _write_into(path, chunks)
+        elif replace:
+            await _write_beside(_behind_links(path), chunks, replace=True)
+        else:
+            await _write_beside(path, chunks, replace=False)
     except FileExistsError:
         raise CliError(f"{path} is there already: name the file that is to be written") from None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno not in _UNUSABLE:
+            raise
         raise CliError(f"{path} cannot be written ({error.strerror})") from None
+
+
+async def _write_beside(path: Path, chunks: AsyncIterator[bytes], *, replace: bool) -> None:
+    with _beside(path) as target:
+        await write_to(target, chunks)
+        _name(Path(target.name), path, replace=replace)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether there is something that another file must not take the place of."""
+    return path.exists() and (not path.is_file() or _is_descriptor(path)) and not path.is_dir()
+
+
+def _is_descriptor(path: Path) -> bool:
+    """Whether the name leads to what a process has open, as `/dev/stderr` does: to some place in a file."""
+    target = path.parent / path.readlink() if path.is_symlink() else path
+    return any(os.path.realpath(each.parent).startswith("/proc/") for each in (path, target))
+
+
+def _behind_links(path: Path) -> Path:
+    """The file itself; it need not be there."""
+    return Path(os.path.realpath(path))
+
+
+async def _write_into(path: Path, chunks: AsyncIterator[bytes]) -> None:
+    while (descriptor := _opened_at_once(path)) is None:  # noqa: ASYNC110 - nothing tells of readers
+        await asyncio.sleep(LOOK_EVERY)
+    with os.fdopen(descriptor, "wb") as target:
+        await write_to(target, chunks)
+
+
+def _opened_at_once(path: Path) -> int | None:
+    """None: a pipe that nobody reads yet. Opening it would wait for a reader, and nothing could interrupt that."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | (os.O_APPEND if path.is_file() else 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO and path.is_fifo():
+            return None
+        raise
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 @contextlib.contextmanager

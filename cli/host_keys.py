@@ -37,17 +37,17 @@ def host_keys(
     look: Annotated[bool, typer.Option("--look", help="Ask the server which keys it offers now.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show the host keys that an account trusts, who confirmed them, and when."""
+    """Show the host keys that were confirmed for an account, what they count for, and who confirmed them."""
 
     async def find(stores: "Stores") -> "tuple[list[dict[str, Any]], Sequence[HostKey]]":
-        from auth.host_key_lines import fingerprint
         from runtime.host_keys import offered_keys
 
         account = await stores.accounts.get(name)
         trusted = [
             {
-                "fingerprint": fingerprint(each.line),
+                "fingerprint": each.fingerprint,
                 "key": each.line,
+                "role": each.role,
                 "confirmed_by": each.added_by,
                 "confirmed_at": datetime.fromtimestamp(each.added_at, UTC),
                 "why": each.why,
@@ -61,7 +61,7 @@ def host_keys(
 
     trusted, offered = with_stores(find)
     printer = Printer(output)
-    known = {each["fingerprint"] for each in trusted}
+    known = {each["fingerprint"] for each in trusted if each["role"] == "trusted"}
     if printer.json:
         shown = [
             {"fingerprint": key.fingerprint, "key": key.public, "trusted": key.fingerprint in known} for key in offered
@@ -69,9 +69,10 @@ def host_keys(
         printer.document({"account": name, "trusted": trusted, **({"offered": shown} if look else {})})
         return
     rows = [
-        (each["fingerprint"], each["confirmed_by"], f"{each['confirmed_at']:%Y-%m-%d}", each["why"]) for each in trusted
+        (each["fingerprint"], each["role"], each["confirmed_by"], f"{each['confirmed_at']:%Y-%m-%d}", each["why"])
+        for each in trusted
     ]
-    printer.table(("TRUSTED", "CONFIRMED BY", "AT", "WHY"), rows, empty=f"account {name} trusts no host key")
+    printer.table(("HOST KEY", "ROLE", "CONFIRMED BY", "AT", "WHY"), rows, empty=f"account {name} trusts no host key")
     for key in offered:
         printer.line(
             f"offered: {key.fingerprint} ({key.algorithm}){'' if key.fingerprint in known else ', not trusted'}"
@@ -90,24 +91,23 @@ def trust_host_key(
     given = [text_content("KEY", each) for each in key]
 
     async def work(stores: "Stores") -> "Sequence[str]":
-        from auth.host_key_lines import fingerprint
         from runtime.host_keys import keys_meant
 
         account = await stores.accounts.get(name)
         integration = await stores.definitions.integration(account.integration)
         lines = await keys_meant(stores.settings, integration, account.parameters, given)
         await stores.host_keys.trust(name, lines, who=who or user(), why=why, add=add)
-        return [fingerprint(each.line) for each in await stores.host_keys.of(name)]
+        return [each.fingerprint for each in await stores.host_keys.of(name) if each.lets_in]
 
     trusted = with_stores(work)
     printer = Printer(output)
     if printer.json:
         printer.document({"account": name, "trusted": trusted})
     else:
-        printer.line(f"account {name}: trusts {', '.join(trusted)}")
+        printer.line(f"account {name}: trusts {', '.join(trusted) or 'no key of its server: no line is about it'}")
 
 
-async def keys_for_new_account(
+async def confirmed_keys(
     stores: "Stores", integration: "Integration", parameters: "Mapping[str, str]", given: "Sequence[str]"
 ) -> list[str]:
     """What `accounts create` is to trust: what was given; else, where a person confirms it, what the server offers.
@@ -116,21 +116,16 @@ async def keys_for_new_account(
         CliError: nobody is there to ask, or the person says no.
         HostKeyError, SftpError: what was given is no key, or the server cannot be asked.
     """
-    from definitions.auth.simple import HostKeyPolicy, SftpAuth
-    from runtime.host_keys import as_line, keys_meant, offered_keys
+    from auth.host_key_lines import policy_and_warnings
+    from runtime.host_keys import Unconfirmed, keys_for_new_account
 
-    if not isinstance(integration.auth, SftpAuth):
-        return list(given)
-    if integration.auth.host_key is HostKeyPolicy.INSECURE:
-        note("warning: this integration looks at no host key (auth.host_key: insecure): anybody can be the server")
-        return list(given)
-    if given:
-        return await keys_meant(stores.settings, integration, parameters, given)
-    if integration.auth.host_key is not HostKeyPolicy.CONFIRM_FIRST:
-        return []
-    address, offered = await offered_keys(stores.settings, integration, parameters)
-    _confirm(address, offered)
-    return [as_line(integration, address, key) for key in offered]
+    for warning in policy_and_warnings(integration)[1]:
+        note(f"warning: {warning}")
+    try:
+        return await keys_for_new_account(stores.settings, integration, parameters, given)
+    except Unconfirmed as asked:
+        _confirm(asked.address, asked.offered)
+        return [key.public for key in asked.offered]
 
 
 def _confirm(address: "SftpAddress", offered: "Sequence[HostKey]") -> None:

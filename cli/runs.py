@@ -1,7 +1,7 @@
 """`tieline runs`: what ran, what waits, and what somebody decides about it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ from cli.session import Session, with_runs
 from cli.waiting import WaitOption, hints, wait_for
 
 if TYPE_CHECKING:
-    from definitions.run import Decision, RunResult, Waiting
+    from definitions.run import Decision, RunResult
     from runtime.history import Step
     from runtime.run_filter import RunFilter
     from runtime.runs import RunSummary
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ACTIONS = ("retry", "skip", "fail", "trust")
 
 SHORT = len("run-") + 12
+LONG = timedelta(minutes=5)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or enough of its beginning.")]
 
@@ -65,23 +66,31 @@ def list_runs(
         (shown_id(run.id), run.state.replace("_", " "), run.summary, f"{ago(run.started, now)} ago") for run in runs
     ]
     printer.table(("RUN", "STATE", "WHAT", "STARTED"), rows, empty="No run fits. Start one: tieline call --help")
-    for line in _waiting_for_accounts(runs):
+    for line in (*_waiting_for_accounts(runs), *_long_under_way(runs, now)):
         printer.line(line)
 
 
 def _waiting_for_accounts(runs: "Sequence[RunSummary]") -> list[str]:
     """One paragraph for each account that runs wait for: one person mends it once, for all of them."""
-    waiting: dict[str | None, list[Waiting]] = {}
-    for run in runs:
-        if run.waiting is not None:
-            waiting.setdefault(run.waiting.account, []).append(run.waiting)
+    from runtime.waits import waits_of
+
     told = []
-    for each in waiting.values():
-        first = min(each, key=lambda one: one.since)
-        count = "1 of these runs waits" if len(each) == 1 else f"{len(each)} of these runs wait"
-        since = f"{first.since.astimezone():%Y-%m-%d %H:%M:%S}"
-        told.append(f"\n{first.message}\n{count} for it, the longest since {since}. Next step: {first.next_step}")
+    for wait in waits_of(runs):
+        count = "1 of these runs waits" if len(wait.runs) == 1 else f"{len(wait.runs)} of these runs wait"
+        since = f"{wait.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        about, what = (f"account {wait.account}: ", "that") if wait.host_key else ("", "it")
+        longest = f"{count} for {what}, the longest since {since}"
+        told.append(f"\n{about}{wait.latest.message}\n{longest}. Next step: {wait.next_step}")
     return told
+
+
+def _long_under_way(runs: "Sequence[RunSummary]", now: datetime) -> list[str]:
+    """Lists do not tell which of them fail, and are tried again: that takes a question about each."""
+    count = sum(run.state == "running" and now - run.started > LONG for run in runs)
+    if not count:
+        return []
+    who = "1 of these runs has" if count == 1 else f"{count} of these runs have"
+    return [f"\n{who} been under way for more than 5 minutes: tieline doctor tells which are tried again, and why"]
 
 
 def show(run: RunArgument, output: OutputOption = Output.TABLE) -> None:

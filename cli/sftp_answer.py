@@ -8,7 +8,7 @@ from cli.output import Printer, note
 from cli.progress import size_text
 
 if TYPE_CHECKING:
-    from definitions.sftp import Entry, SftpResult, Transferred
+    from definitions.sftp import Entry, FailedFile, SftpResult, Transferred
 
 SHOWN_FILES = 50
 
@@ -28,8 +28,18 @@ def print_sftp(printer: Printer, result: "SftpResult") -> None:
     else:
         for path in result.paths:
             printer.line(path)
+    tell_failed(result.failed)
     if result.next_cursor:
         note(f"there are more: --cursor {result.next_cursor}")
+
+
+def tell_failed(files: "Sequence[FailedFile]") -> None:
+    """Which of several files failed."""
+    for each in files[:SHOWN_FILES]:
+        kept = f"; it was fetched all the same, with SHA-256 {each.sha256}" if each.sha256 else ""
+        note(f"{each.path} failed ({each.category}): {each.message}{kept}")
+    if len(files) > SHOWN_FILES:
+        note(f"… and {len(files) - SHOWN_FILES} more failed: --output json has all")
 
 
 def tell_beside(files: "Sequence[Transferred]", *, checksum: bool, marker: str | None) -> None:

@@ -1,17 +1,26 @@
 """What all commands of `tieline sftp` share: arguments, and from them to an operation and its run."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from cli.arguments import validation_fault
+from cli.output import Output, OutputOption
 from cli.session import Session
 from cli.started import start
+from cli.waiting import WaitOption
 
 if TYPE_CHECKING:
+    from definitions.refs import CredentialRef
     from definitions.run import AnyOperation
     from definitions.sftp import SftpOperation
     from runtime.runs import Started
+
+T = TypeVar("T")
 
 AdapterArgument = Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter, as the profile names it.")]
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Below the account's root folder.")]
@@ -38,6 +47,7 @@ MinAgeOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="Leave out what changed since; get: with a pattern.")
 ]
 PermissionsOption = Annotated[str | None, typer.Option(metavar="OCTAL", help="Such as 0640, or 0750 of a folder.")]
+NoFoldersOption = Annotated[bool, typer.Option("--no-folders", help="Do not make folders that are missing.")]
 RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="A folder with all that is below it.")]
 
 _PLACES = {
@@ -60,6 +70,7 @@ _PLACES = {
     "kind": "--kind",
     "glob": "--glob",
     "limit": "--limit",
+    "media_type": "--media-type",
     "timeout": "--timeout",
     "stall_after": "--stall-after",
     "give_up_after": "--give-up-after",
@@ -68,22 +79,66 @@ _PLACES = {
 }
 
 
-async def begin_run(
-    session: Session, operation: "AnyOperation", adapter: str, profile: str, subject: str | None, key: str | None
-) -> "Started":
-    from definitions.refs import CredentialRef
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What every command is told about its run. Each field is an option: `with_run_options`."""
 
-    return await start(session, operation, CredentialRef(adapter=adapter, profile=profile, subject=subject), key)
+    profile: ProfileOption = "dev"
+    subject: SubjectOption = None
+    key: KeyOption = None
+    timeout: TimeoutOption = None
+    stall_after: StallOption = None
+    give_up_after: GiveUpOption = None
+    on_failure: OnFailureOption = None
+    park_for: ParkOption = None
+    no_wait: NoWaitOption = False
+    wait: WaitOption = None
+    output: OutputOption = Output.TABLE
+
+    def credential(self, adapter: str) -> "CredentialRef":
+        """Whose secrets the run uses."""
+        from definitions.refs import CredentialRef
+
+        return CredentialRef(adapter=adapter, profile=self.profile, subject=self.subject)
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """How long things may take, and what happens then: fields of every operation."""
+        return {
+            "timeout": self.timeout,
+            "stall_after": self.stall_after,
+            "give_up_after": self.give_up_after,
+            "on_failure": self.on_failure,
+            "park_for": self.park_for,
+        }
 
 
-async def check_bound(
-    session: Session, operation: "AnyOperation", adapter: str, profile: str, subject: str | None
-) -> None:
+def with_run_options(command: Callable[..., T]) -> Callable[..., T]:
+    """The command as it is typed: with the options of `RunOptions`, which it gets as one, its parameter `run`."""
+    own = [each for each in signature(command).parameters.values() if each.name != "run"]
+    shared = list(signature(RunOptions).parameters.values())
+
+    @functools.wraps(command)
+    def typed(**given: Any) -> T:
+        run = RunOptions(**{each.name: given.pop(each.name) for each in shared})
+        return command(**given, run=run)
+
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in [*own, *shared]]
+    typed.__signature__ = Signature(parameters)  # type: ignore[attr-defined] # what typer reads
+    typed.__annotations__ = {each.name: each.annotation for each in parameters}
+    return typed
+
+
+async def begin_run(session: Session, operation: "AnyOperation", adapter: str, run: RunOptions) -> "Started":
+    """Raises what `start` does."""
+    return await start(session, operation, run.credential(adapter), run.key)
+
+
+async def check_bound(session: Session, operation: "AnyOperation", adapter: str, run: RunOptions) -> None:
     """Raises what `begin_run` would, before files are stored for it."""
-    from definitions.refs import CredentialRef
     from runtime.binding import bound_for
 
-    await bound_for(session.stores, operation, CredentialRef(adapter=adapter, profile=profile, subject=subject))
+    await bound_for(session.stores, operation, run.credential(adapter))
 
 
 def sftp_operation(fields: dict[str, Any]) -> "AnyOperation":
@@ -98,20 +153,3 @@ def sftp_operation(fields: dict[str, Any]) -> "AnyOperation":
         return operation
     except ValidationError as error:
         raise validation_fault(error, _PLACES) from None
-
-
-def limits(
-    timeout: str | None,
-    stall_after: str | None,
-    give_up_after: str | None,
-    on_failure: str | None,
-    park_for: str | None,
-) -> dict[str, str | None]:
-    """How long things may take, and what happens then."""
-    return {
-        "timeout": timeout,
-        "stall_after": stall_after,
-        "give_up_after": give_up_after,
-        "on_failure": on_failure,
-        "park_for": park_for,
-    }

@@ -71,6 +71,10 @@ def _value(name: str, value: str) -> str:
 def _check_text(text: str, what: str) -> None:
     if _CONTROL.search(text):
         raise RemotePathError(f"{what} may not hold a line break, NUL or another control character")
+    if "\\" in text:
+        raise RemotePathError(
+            f"{what} may not hold a backslash: to some servers it parts folders, and could lead elsewhere"
+        )
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise RemotePathError(f"{what} is not text (UTF-8)")
 

@@ -160,6 +160,7 @@ class Waiting(Model):
     message: str = Field(description="Why, for people")
     since: datetime
     next_step: str
+    host_key: HostKeyChange | None = Field(default=None, description="The key that somebody must decide about")
 
 
 class RunResult(Model):

@@ -4,9 +4,11 @@ Paths are templates: `{placeholder}` is a parameter of the account, `{name}` the
 relative to the account's root folder and never lead out of it.
 """
 
+import posixpath
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, get_args
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
 
@@ -15,6 +17,7 @@ from definitions.base import KEY_PATTERN, Duration, Model
 from definitions.failure_policy import FailurePolicy
 from definitions.fields import MediaType, Pairs
 from definitions.remote_path import check_remote_path
+from definitions.sftp_names import Sent, check_names
 
 MAX_FILES = 1000
 """Of one run: its result stands in the history."""
@@ -37,12 +40,21 @@ class HttpSource(Model):
     headers: Pairs = ()
     name: FileName | None = Field(default=None, description="What {name} stands for; else the path's last part")
 
+    @property
+    def called(self) -> str:
+        """ "" where the path ends with no name."""
+        return self.name or unquote(posixpath.basename(self.path.partition("?")[0]))
+
 
 class AssetSource(Model):
     """A file that Tieline keeps."""
 
     type: Literal["asset"] = "asset"
     asset: Asset
+
+    @property
+    def called(self) -> str:
+        return self.asset.name
 
 
 Source = Annotated[AssetSource | HttpSource, Field(discriminator="type")]
@@ -101,10 +113,12 @@ class SftpUpload(_Operation):
     modified_at: AwareDatetime | None = None
 
     @model_validator(mode="after")
-    def _marker_beside(self) -> "SftpUpload":
+    def _names_apart(self) -> "SftpUpload":
         taken = {"{name}", "{name}.sha256"} if self.checksum_file else {"{name}"}
         if self.marker_file in taken:
             raise ValueError("marker_file takes the name of the file itself, or of its checksum")
+        sent = [Sent(file.path, file.source.called) for file in self.files]
+        check_names(sent, checksum_file=self.checksum_file, marker_file=self.marker_file)
         return self
 
     @property
@@ -257,6 +271,17 @@ class Transferred(Model):
     asset: Asset | None = None
 
 
+class FailedFile(Model):
+    """One of several files that failed, while the others were done."""
+
+    path: str
+    category: str
+    message: str
+    sha256: str | None = Field(
+        default=None, description="Of its asset: it was fetched, and what was to become of its source was not done"
+    )
+
+
 class Timing(Model):
     """Of the last attempt."""
 
@@ -268,7 +293,7 @@ class Timing(Model):
 class SftpResult(Model):
     """What an operation did. Operations that fail have none: their run fails."""
 
-    success: bool = True
+    success: bool = Field(default=True, description="False when some of several files failed")
     message: str
     timing: Timing
     paths: tuple[str, ...] = Field(description="The final names that were written, read or made")
@@ -277,6 +302,7 @@ class SftpResult(Model):
     sha256: str | None = Field(default=None, description="With one file")
     resumed_from: int = Field(default=0, description="With one file")
     files: tuple[Transferred, ...] = ()
+    failed: tuple[FailedFile, ...] = ()
     entries: tuple[Entry, ...] | None = None
     next_cursor: str | None = None
     exists: bool | None = None

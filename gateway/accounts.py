@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field, SecretStr
 
 from auth.api_tokens import Scope
+from auth.host_key_lines import policy_and_warnings
+from definitions.auth.simple import HostKeyPolicy
 from definitions.base import Model
+from definitions.integration import Integration
 from definitions.run import Failure
 from gateway.access import GuardedRoute, needs, who_asks
 from gateway.door import Door, door_of
 from gateway.host_keys import GivenKeys
 from net.redaction import LIVE_SECRETS
 from runtime.account_test import refresh_account, try_account
-from runtime.host_keys import keys_meant
+from runtime.host_keys import keys_for_new_account
 from runtime.token_times import token_times
 from storage.accounts import Account
 
@@ -53,6 +56,8 @@ class AccountShown(BaseModel):
     version: int = Field(description="Grows whenever secrets or parameters change")
     created_at: datetime
     updated_at: datetime
+    host_key: HostKeyPolicy | None = Field(default=None, description="How its SFTP server proves who it is")
+    warnings: Sequence[str] = Field(default=(), description="What makes it less safe than it could be")
 
 
 class AccountDetails(AccountShown):
@@ -60,6 +65,7 @@ class AccountDetails(AccountShown):
 
     secrets: Sequence[str] = Field(description="The names of its own secrets")
     bound_in: Sequence[str] = Field(description="Where profiles bind it, as profile/adapter")
+    trusted_host_keys: int = Field(default=0, description="By how many keys its SFTP server can prove itself")
     token_version: int = Field(default=0, description="This and what follows stand in one that has, or had, a token")
     token_expires_at: datetime | None = None
     token_renews_at: datetime | Literal["on demand"] | None = None
@@ -90,23 +96,27 @@ class Refreshed(BaseModel):
     expires_at: datetime | None
 
 
-@router.post("", status_code=201, openapi_extra=MANAGE, name="Create an account")
+@router.post("", status_code=201, openapi_extra=MANAGE, name="Create an account", response_model_exclude_unset=True)
 async def create(asked: CreateAccount, request: Request, door: DoorOf) -> AccountShown:
-    """Create an account; everything is checked before anything is stored."""
+    """Create an account; everything is checked before anything is stored.
+
+    Without `host_keys` where a person has to confirm them, the refusal (`host_keys_unconfirmed`) lists as `offered`
+    what the server presents.
+    """
     secrets, stores = revealed(asked.secrets), door.stores
-    keys: Sequence[str] = ()
-    if asked.host_keys:
-        integration = await stores.definitions.integration(asked.integration)
-        keys = await keys_meant(stores.settings, integration, asked.parameters, asked.host_keys)
+    integration = await stores.accounts.check_new(asked.name, asked.integration, asked.parameters)
+    keys = await keys_for_new_account(stores.settings, integration, asked.parameters, asked.host_keys)
     who = who_asks(request.state.caller, None)
     account = await stores.accounts.create(asked.name, asked.integration, asked.parameters, secrets, keys, who)
-    return _shown(account)
+    return _shown(account, integration)
 
 
-@router.get("", openapi_extra=MANAGE, name="List accounts")
+@router.get("", openapi_extra=MANAGE, name="List accounts", response_model_exclude_unset=True)
 async def list_accounts(door: DoorOf) -> AccountList:
     """All accounts, with their states."""
-    return AccountList(accounts=[_shown(account) for account in await door.stores.accounts.list()])
+    accounts, definitions = await door.stores.accounts.list(), door.stores.definitions
+    integrations = {key: await definitions.integration(key) for key in {account.integration for account in accounts}}
+    return AccountList(accounts=[_shown(account, integrations[account.integration]) for account in accounts])
 
 
 @router.get("/{name}", openapi_extra=MANAGE, name="Read an account", response_model_exclude_unset=True)
@@ -116,14 +126,20 @@ async def show(name: str, door: DoorOf) -> AccountDetails:
     account = await accounts.get(name)
     names, bound = await accounts.secret_names(account), await accounts.bindings_of(name)
     token = await accounts.token_of(account)
-    times = dict(token_times(token)) if token else {}
-    return AccountDetails.model_validate(_shown(account).model_dump() | {"secrets": names, "bound_in": bound} | times)
+    integration = await door.stores.definitions.integration(account.integration)
+    told = _shown(account, integration).model_dump(exclude_unset=True) | {"secrets": names, "bound_in": bound}
+    if integration.auth.type == "sftp":
+        told["trusted_host_keys"] = sum(each.lets_in for each in await door.stores.host_keys.of(name))
+    return AccountDetails.model_validate(told | (dict(token_times(token)) if token else {}))
 
 
-@router.put("/{name}/secrets", openapi_extra=MANAGE, name="Replace an account's secrets")
+@router.put(
+    "/{name}/secrets", openapi_extra=MANAGE, name="Replace an account's secrets", response_model_exclude_unset=True
+)
 async def set_secrets(name: str, asked: ReplaceSecrets, door: DoorOf) -> AccountShown:
     """Replace secrets; the account is usable again, and its token is fetched anew."""
-    return _shown(await door.stores.accounts.set_secrets(name, revealed(asked.secrets)))
+    account = await door.stores.accounts.set_secrets(name, revealed(asked.secrets))
+    return _shown(account, await door.stores.definitions.integration(account.integration))
 
 
 @router.post("/{name}/test", openapi_extra=MANAGE, name="Test an account")
@@ -144,7 +160,9 @@ async def delete(name: str, door: DoorOf) -> None:
     await door.stores.accounts.delete(name)
 
 
-def _shown(account: Account) -> AccountShown:
+def _shown(account: Account, integration: Integration) -> AccountShown:
+    policy, warnings = policy_and_warnings(integration)
+    told: dict[str, Any] = ({"host_key": policy} if policy else {}) | ({"warnings": warnings} if warnings else {})
     return AccountShown(
         name=account.name,
         integration=account.integration,
@@ -154,6 +172,7 @@ def _shown(account: Account) -> AccountShown:
         version=account.version,
         created_at=datetime.fromtimestamp(account.created_at, UTC),
         updated_at=datetime.fromtimestamp(account.updated_at, UTC),
+        **told,
     )
 
 

@@ -1,5 +1,7 @@
 """The front door's application: its routes, its documentation, and what stands around all of them."""
 
+import asyncio
+import functools
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -93,11 +95,14 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
 
 
 def _add_documentation(app: FastAPI) -> None:
-    """Open to all, like the source that it is made from."""
-    document = JSONResponse(openapi(app))
+    """Open to all, like the source that it is made from. Made when it is asked for: it takes longer than to start."""
+
+    @functools.cache
+    def document() -> Response:
+        return JSONResponse(openapi(app))
 
     async def described(request: Request) -> Response:
-        return document
+        return await asyncio.to_thread(document)
 
     async def page(request: Request) -> Response:
         return HTMLResponse(DOCS, headers={"Content-Security-Policy": DOCS_POLICY})

@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 from auth.api_tokens import Scope
 from definitions.asset import Asset, FileName
 from definitions.base import Model
+from definitions.wording import message
 from gateway.access import GuardedRoute, needs
 from gateway.byte_range import Part, Unsatisfiable, part_of
 from gateway.cursor import MAX_CHARACTERS, cursor_of, token_of
@@ -233,9 +234,7 @@ def _check(name: str, media_type: str | None) -> None:
         Asset(sha256="0" * 64, size=0, name=name, **({"media_type": media_type} if media_type else {}))
     except ValidationError as error:
         places = {"name": "name", "media_type": "Content-Type"}
-        told = "; ".join(
-            f"{places[str(fault['loc'][0])]}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
-        )
+        told = "; ".join(f"{places[str(fault['loc'][0])]}: {message(fault)}" for fault in error.errors())
         raise Problem(422, "invalid_request", told, "give ?name=… or another Content-Type") from None
 
 

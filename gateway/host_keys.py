@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from auth.api_tokens import Scope
-from auth.host_key_lines import fingerprint
+from auth.host_keys import Role
 from definitions.base import Model
 from gateway.access import GuardedRoute, needs, who_asks
 from gateway.door import Door, door_of
@@ -34,10 +34,11 @@ class TrustKeys(Model):
 
 
 class TrustedKey(BaseModel):
-    """One of them, and who confirmed it."""
+    """One that was confirmed, by whom, and what it counts for."""
 
     fingerprint: str
     key: str
+    role: Role = Field(description="What it counts for at a login; `unused`: it is about another server")
     confirmed_by: str
     confirmed_at: datetime
     why: str
@@ -68,7 +69,7 @@ class OfferedKeys(BaseModel):
 
 @router.get("/{name}/host-keys", openapi_extra=MANAGE, name="Read an account's host keys")
 async def trusted(name: str, door: DoorOf) -> TrustedKeys:
-    """The host keys that an SFTP account trusts."""
+    """The host keys that were confirmed for an SFTP account."""
     return await _trusted(door, name)
 
 
@@ -88,14 +89,14 @@ async def look(name: str, door: DoorOf) -> OfferedKeys:
     """Ask the server which keys it presents; nothing is trusted by that."""
     account = await door.stores.accounts.get(name)
     integration = await door.stores.definitions.integration(account.integration)
-    known = {each.fingerprint for each in (await _trusted(door, name)).keys}
+    trusted = {each.fingerprint for each in await door.stores.host_keys.of(name) if each.role == "trusted"}
     _, offered = await offered_keys(door.stores.settings, integration, account.parameters)
     keys = [
         OfferedKey(
             fingerprint=each.fingerprint,
             key=each.public,
             algorithm=each.algorithm,
-            trusted=each.fingerprint in known,
+            trusted=each.fingerprint in trusted,
         )
         for each in offered
     ]
@@ -105,8 +106,9 @@ async def look(name: str, door: DoorOf) -> OfferedKeys:
 async def _trusted(door: Door, name: str) -> TrustedKeys:
     keys = [
         TrustedKey(
-            fingerprint=fingerprint(each.line),
+            fingerprint=each.fingerprint,
             key=each.line,
+            role=each.role,
             confirmed_by=each.added_by,
             confirmed_at=datetime.fromtimestamp(each.added_at, UTC),
             why=each.why,

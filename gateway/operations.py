@@ -34,8 +34,8 @@ _SFTP_THROUGH_ADAPTER = tuple(map(_through_adapter, MODELS.values()))
 _AnySftp: Any = functools.reduce(operator.or_, _SFTP_THROUGH_ADAPTER)
 
 HTTP, SFTP = "http-operation", "sftp-operation"
-TAGS = frozenset({HTTP, SFTP, *MODELS})
-"""What stands in the places of faults only because an operation is one of several."""
+OPERATIONS: tuple[type[Model], ...] = (HttpThroughAdapter, *_SFTP_THROUGH_ADAPTER)
+"""All that an operation can be."""
 
 
 def _kind(value: Any) -> str:

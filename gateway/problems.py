@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -15,12 +16,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from auth.api_tokens import ApiTokenError
 from auth.errors import AuthError, CredentialError, NoSubject, Unbound, Unfit, UnknownAdapter, UnknownProfile
 from auth.secret import SecretError
-from definitions.problems import DefinitionErrors
+from definitions.problems import DefinitionErrors, dotted
 from definitions.run import Failure
-from gateway.operations import TAGS
+from definitions.wording import message, path_in, suggestion, told_once
+from gateway.operations import OPERATIONS
 from net.redaction import LIVE_SECRETS
 from net.sftp_errors import SftpError
 from runtime.codec import UndecodablePayload
+from runtime.host_keys import Unconfirmed
 from runtime.payload_store import PayloadUnavailable
 from runtime.runs import (
     HasEnded,
@@ -135,7 +138,7 @@ def problem_of(error: Exception) -> Problem:
     for kinds, status, category, action in _KNOWN:
         if isinstance(error, kinds):
             category = getattr(error, "fault", category)  # why an account cannot be connected
-            return Problem(status, category, str(error), getattr(error, "action", None) or action)
+            return Problem(status, category, str(error), getattr(error, "action", None) or action, **_more(error))
     return Problem(
         500,
         "internal",
@@ -165,6 +168,12 @@ _KNOWN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str
     (StorageError, 422, "invalid_request", None),
     (Unfit, 422, "unfit", None),
     (_UNBOUND, 422, "unbound", None),
+    (
+        Unconfirmed,
+        422,
+        "host_keys_unconfirmed",
+        "ask the server's owner which of the keys are its own, and send the request again with these as host_keys",
+    ),
     (SftpError, 502, "server_unreachable", "see that the server can be reached from here"),
     ((AuthError, SecretError, ApiTokenError), 422, "invalid_request", None),
     (UndecodablePayload, 500, "undecodable", "give every process of the installation the same keys"),
@@ -192,12 +201,21 @@ _CATEGORIES = {404: "not_found", 405: "method_not_allowed"}
 
 def _invalid(error: RequestValidationError) -> Problem:
     """Places and reasons, never values: what stands in the wrong place may be a secret."""
-    faults = [
-        {"place": ".".join(str(part) for part in fault["loc"] if part not in TAGS), "message": str(fault["msg"])}
-        for fault in error.errors()
-    ]
+    faults = [{"place": _place(fault, error.body), "message": _reason(fault)} for fault in told_once(error.errors())]
     detail = "; ".join(f"{fault['place']}: {fault['message']}" for fault in faults)
     return Problem(422, "invalid_request", detail, "correct the request: /docs describes it", errors=faults)
+
+
+def _place(fault: ErrorDetails, body: Any) -> str:
+    part, *rest = fault["loc"]
+    if part != "body":
+        return dotted(tuple(fault["loc"]))
+    return dotted(("body", *path_in(body, {**fault, "loc": tuple(rest)})))
+
+
+def _reason(fault: ErrorDetails) -> str:
+    near = suggestion(fault, *OPERATIONS) if "operation" in fault["loc"] else None
+    return f"{message(fault)}; did you mean {near}?" if near else message(fault)
 
 
 def _run_failed(error: RunFailed) -> Problem:
@@ -217,6 +235,15 @@ def _run_failed(error: RunFailed) -> Problem:
 
 def _faults(error: DefinitionErrors) -> list[dict[str, Any]]:
     return [{"place": each.place, "line": each.line, "message": str(each)} for each in error.problems]
+
+
+def _more(error: Exception) -> dict[str, Any]:
+    """What a program needs beside the text."""
+    if not isinstance(error, Unconfirmed):
+        return {}
+    keys = error.offered
+    told = [{"fingerprint": key.fingerprint, "algorithm": key.algorithm, "key": key.public} for key in keys]
+    return {"offered": told}
 
 
 def _credential(error: CredentialError) -> Problem:

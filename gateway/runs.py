@@ -63,7 +63,9 @@ class Run(BaseModel):
     closed: datetime | None = None
     duplicate: bool | None = Field(default=None, description="Whether the key had started this run before")
     account: str | None = Field(default=None, description="The one that a run that waits, or waited, has to do with")
-    waiting: Waiting | None = Field(default=None, description="What a run that waits for its account waits for")
+    waiting: Waiting | None = Field(
+        default=None, description="What a run waits for that waits for its account, or for a word about a host key"
+    )
     result: RunResult | None = None
     failure: Failure | None = None
     decision: Decision | None = Field(default=None, description="The one that failed the run")

@@ -13,9 +13,7 @@ import asyncssh
 from definitions.sftp import HostKeyChange
 from definitions.urls import normal_host
 from net.sftp_errors import SftpCode, SftpError
-from net.sftp_server import HostKey, SftpServer
-
-DEFAULT_PORT = 22
+from net.sftp_server import DEFAULT_PORT, HostKey, SftpServer, normal_patterns
 
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 KEY_ALGORITHMS = (
@@ -53,6 +51,11 @@ class Trust:
     verified: bool = True
 
     @property
+    def accepted(self) -> tuple[asyncssh.SSHKey, ...]:
+        """The keys that the server may present, apart from those that an authority has certified."""
+        return tuple(key for key in self.keys if key not in self.revoked)
+
+    @property
     def argument(self) -> tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]] | None:
         """The `known_hosts` of asyncssh: None switches its check off, and an empty triple refuses every key.
 
@@ -61,8 +64,7 @@ class Trust:
         """
         if not self.verified:
             return None
-        trusted = [key for key in self.keys if key not in self.revoked]
-        return trusted, list(self.authorities), list(self.revoked) if self.authorities else []
+        return list(self.accepted), list(self.authorities), list(self.revoked) if self.authorities else []
 
     @property
     def algorithms(self) -> list[str]:
@@ -100,9 +102,17 @@ def trust_of(server: SftpServer, *, allow_insecure: bool) -> Trust:
             f"{server.place}: the account has no host key to check the server's against (policy {server.policy}); "
             "add known_hosts lines or a public key, or confirm the key that the server presents",
         )
-    if server.policy == "known_hosts":
-        return _known(server.trusted, server.host, server.port)
-    return Trust(keys=_pinned(server.trusted))
+    known_hosts = server.policy == "known_hosts"
+    return trust_in(server.trusted, server.host, server.port, known_hosts=known_hosts)
+
+
+def trust_in(lines: tuple[str, ...], host: str, port: int, *, known_hosts: bool) -> Trust:
+    """What these lines say about one server.
+
+    Raises:
+        SftpError: `no_trust`: one cannot be read.
+    """
+    return _known(lines, host, port) if known_hosts else Trust(keys=_pinned(lines))
 
 
 def host_key(key: asyncssh.SSHKey) -> HostKey:
@@ -148,7 +158,7 @@ def _known(lines: tuple[str, ...], host: str, port: int) -> Trust:
 
 
 def _checked_lines(lines: Iterable[str]) -> Iterable[str]:
-    """The lines with their host patterns in lower case, as OpenSSH compares them.
+    """The lines with their host patterns in the form in which they are compared.
 
     Raises:
         SftpError: `no_trust`; asyncssh skips what it cannot read, which here would be a key that silently is not known.
@@ -165,7 +175,7 @@ def _checked_line(line: str) -> str:
     marker, rest = line.split(None, 1) if line.startswith("@") else ("", line)
     hosts, key = rest.split(None, 1)
     asyncssh.import_public_key(key)
-    checked = f"{marker} {hosts if hosts.startswith('|') else hosts.lower()} {key}".strip()
+    checked = f"{marker} {normal_patterns(hosts)} {key}".strip()
     asyncssh.import_known_hosts(checked)
     return checked
 

@@ -39,6 +39,8 @@ class SftpSession:
         self._shared = connection
         self._sftp = connection.sftp
         self._listings: set[Listing] = set()
+        self.rename_keeps = connection.rename_keeps
+        """Whether it is known that a rename that is not to replace anything does not."""
         connection.users += 1
 
     def end(self) -> None:
@@ -188,15 +190,16 @@ class SftpSession:
         start: int = 0,
         exclusive: bool = False,
         keep: bool = False,
-        permissions: int | None = None,
         on_progress: Progress | None = None,
+        at_begin: Callable[[], Awaitable[None]] | None = None,
         at_end: Callable[[int], Awaitable[None]] | None = None,
     ) -> int:
         """Write a file from `start` on, where it ends with the last chunk; the size that it then has.
 
         At 0 the file is made, or emptied; with `exclusive` it must not exist, with `keep` it is written over and cut to
         its size at the end. Further on it must exist, and keeps what is before. `on_progress` is told the offset up to
-        which the server has confirmed everything. At the end the server is asked to put the file on its disk, if it
+        which the server has confirmed everything. `at_begin` is waited for when it is this file's turn, before the
+        server is asked for anything. At the end the server is asked to put the file on its disk, if it
         offers that; `at_end` is told the size then, and waited for, before the file is closed.
         """
         flags = asyncssh.FXF_WRITE if start else _CREATE
@@ -205,7 +208,8 @@ class SftpSession:
         if exclusive and not start:
             flags = _CREATE | asyncssh.FXF_EXCL
         raw = encoded("write", path)
-        async with self._shared.writes, self._opened("write", path, raw, flags, permissions, close=True) as file:
+        opening = self._opened("write", path, raw, flags, close=True)
+        async with self._shared.writes, _after(at_begin), opening as file:
 
             async def send(offset: int, data: bytes) -> None:
                 await self._write_block(path, raw, file, offset, data)
@@ -305,13 +309,13 @@ class SftpSession:
 
     @asynccontextmanager
     async def _opened(
-        self, operation: str, path: str, raw: bytes, flags: int, permissions: int | None = None, *, close: bool = False
+        self, operation: str, path: str, raw: bytes, flags: int, *, close: bool = False
     ) -> AsyncIterator[asyncssh.SFTPClientFile]:
         """An open file. With `close` the end waits until the server has closed it, which is when it tells what failed.
 
         When the user is gone while the server has not answered yet, the file is closed when it has.
         """
-        opening = asyncio.get_running_loop().create_task(_open(self._sftp, raw, flags, permissions))
+        opening = asyncio.get_running_loop().create_task(_open(self._sftp, raw, flags))
         try:
             exclusive = path if flags & asyncssh.FXF_EXCL else None
             file = await self._change(operation, path, asyncio.shield(opening), exclusive)
@@ -334,9 +338,16 @@ class SftpSession:
         return block, min(MOST_IN_FLIGHT, max(IN_FLIGHT, IN_FLIGHT * BLOCK // block))
 
 
-async def _open(sftp: asyncssh.SFTPClient, raw: bytes, flags: int, permissions: int | None) -> asyncssh.SFTPClientFile:
+@asynccontextmanager
+async def _after(first: Callable[[], Awaitable[None]] | None) -> AsyncIterator[None]:
+    if first is not None:
+        await first()
+    yield
+
+
+async def _open(sftp: asyncssh.SFTPClient, raw: bytes, flags: int) -> asyncssh.SFTPClientFile:
     """Without blocks of asyncssh's own: each read or write is one request."""
-    return await sftp.open(raw, flags, attributes(permissions), encoding=None, block_size=0)
+    return await sftp.open(raw, flags, encoding=None, block_size=0)
 
 
 async def _close_later(opening: asyncio.Task[asyncssh.SFTPClientFile]) -> None:

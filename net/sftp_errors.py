@@ -28,9 +28,6 @@ SftpCode = Literal[
     "bad_name",
 ]
 
-UNSENT = frozenset({"egress_denied", "dns_failed", "connect_failed", "auth_refused", "bad_key", "no_trust", "bad_name"})
-"""Codes after which nothing can have happened on the server: there was no session, or the request was never sent."""
-
 
 class SftpError(Exception):
     """An SFTP operation that failed.

@@ -1,7 +1,13 @@
 """Which SFTP server, as whom, and how its key is checked. Without the SSH library."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+from definitions.urls import normal_host
+
+DEFAULT_PORT = 22
+"""RFC 4253 §4."""
 
 HostKeyPolicy = Literal["known_hosts", "pinned", "confirm_first", "insecure"]
 
@@ -61,3 +67,18 @@ class RemoteFile:
     modified: float | None = None
     permissions: int | None = None
     refused: str | None = None
+
+
+def host_pattern(host: str, port: int) -> str:
+    """As a line of known_hosts begins."""
+    return normal_host(host) if port == DEFAULT_PORT else f"[{normal_host(host)}]:{port}"
+
+
+def normal_patterns(hosts: str) -> str:
+    """The patterns of a line of known_hosts, in the form in which hosts are compared with them."""
+    if hosts.startswith("|"):  # hashed, of the name in lower case
+        return hosts
+    return _TRAILING_DOT.sub("", hosts.lower())
+
+
+_TRAILING_DOT = re.compile(r"(?<=[a-z0-9_-])\.+(?=]|,|$)")

@@ -19,11 +19,11 @@ from net.addresses import IPAddress, read_address
 from net.dialing import ATTEMPT_TIMEOUT, MAX_ATTEMPTS
 from net.egress import EgressPolicy
 from net.errors import NetError
-from net.host_keys import DEFAULT_PORT, KEY_ALGORITHMS, Trust, host_key, refusal, trust_of
+from net.host_keys import KEY_ALGORITHMS, Trust, host_key, refusal, trust_of
 from net.resolver import Resolve
 from net.sftp_errors import SftpCode, SftpError
 from net.sftp_faults import excerpt, printable
-from net.sftp_server import HostKey, SftpServer
+from net.sftp_server import DEFAULT_PORT, HostKey, SftpServer
 from net.ssh_client import Login, login_methods
 from net.ssh_gate import HandshakeGate
 from net.ssh_transport import DialledSocket

@@ -5,19 +5,28 @@ No message holds anything of a key: asyncssh's own name no material either, but 
 
 import base64
 import binascii
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import asyncssh
+from asyncssh.asn1 import der_decode
 
 from net.sftp_errors import SftpError
 
 MAX_KEY_LENGTH = 64 * 1024
 MAX_ROUNDS = 1024
 """Of bcrypt: 16 to 24 are usual and take a tenth of a second. A key must not keep a worker busy for hours."""
+MAX_ITERATIONS = 10_000_000
+"""Of what derives the key of PKCS#8: OpenSSL takes 2,048, careful people a million. These take seconds."""
 
 _MAGIC = b"openssh-key-v1\0"
-_OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----"
+_BLOCK = re.compile(
+    r"^-----BEGIN (?P<kind>[A-Z0-9 ]*?) ?PRIVATE KEY-----[ \t\r]*\n(?P<body>.*?)^-----END ", re.MULTILINE | re.DOTALL
+)
+_DAMAGED = "the private key is damaged: its lines do not decode"
 _UNUSABLE = {
     b"ssh-dss": "DSA, which SSH servers no longer accept",
     b"sk-ssh-ed25519@openssh.com": "kept in a security key, which a person has to touch at every login",
@@ -56,12 +65,11 @@ def read_login_key(text: str, passphrase: str | None, certificate: str | None) -
 
 def _private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
     _look_like_a_key(text)
-    _bound_the_work(text)
-    encrypted = _is_encrypted(text)
+    text, encrypted = _only_block(text)
     if encrypted and passphrase is None:
         raise _bad("the private key is encrypted; store its passphrase with the account")
     try:
-        key = asyncssh.import_private_key(text + "\n", passphrase if encrypted else None)
+        key = asyncssh.import_private_key(text, passphrase if encrypted else None)
     except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
         raise _bad(_reason(error, encrypted=encrypted)) from None
     except Exception:  # parsers of keys have more ways to fail than they document
@@ -90,24 +98,31 @@ def _look_like_a_key(text: str) -> None:
         raise _bad("the private key is cut off: its last line is missing")
 
 
-def _is_encrypted(text: str) -> bool:
-    if text.startswith(_OPENSSH):
-        cipher, _, _ = _openssh_header(text)
-        return cipher != b"none"
-    return "-----BEGIN ENCRYPTED PRIVATE KEY-----" in text or "Proc-Type: 4,ENCRYPTED" in text
+def _only_block(text: str) -> tuple[str, bool]:
+    """The key's block, and whether it is encrypted. What bounds the work is read from the bytes that are opened then:
+    there is more than one way to read a block with headers, or one that follows another."""
+    found = _BLOCK.search(text)
+    if found is None:
+        raise _bad(_DAMAGED)
+    kind, lines = found["kind"].strip(), found["body"]
+    if kind not in ("OPENSSH", "ENCRYPTED"):
+        return text[found.start() :] + "\n", "Proc-Type: 4,ENCRYPTED" in lines
+    body = _decoded(lines)
+    encrypted = _bound_openssh(body) if kind == "OPENSSH" else _bound_pkcs8(body)
+    encoded = base64.encodebytes(body).decode()
+    return f"-----BEGIN {kind} PRIVATE KEY-----\n{encoded}-----END {kind} PRIVATE KEY-----\n", encrypted
 
 
-def _bound_the_work(text: str) -> None:
-    if text.startswith(_OPENSSH):
-        _, kdf, options = _openssh_header(text)
-        if kdf == b"bcrypt" and _rounds(options) > MAX_ROUNDS:
-            raise _bad(f"the private key asks for more than {MAX_ROUNDS} rounds of bcrypt; encrypt it with fewer")
-
-
-def _openssh_header(text: str) -> tuple[bytes, bytes, bytes]:
-    """Cipher, key derivation and its options (PROTOCOL.key of OpenSSH)."""
+def _decoded(lines: str) -> bytes:
     try:
-        body = base64.b64decode("".join(text.partition("-----END")[0].splitlines()[1:]))
+        return base64.b64decode("".join(lines.split()), validate=True)
+    except (ValueError, binascii.Error):
+        raise _bad(_DAMAGED) from None
+
+
+def _bound_openssh(body: bytes) -> bool:
+    """Whether it is encrypted. The header is cipher, key derivation and its options (PROTOCOL.key of OpenSSH)."""
+    try:
         if not body.startswith(_MAGIC):
             raise ValueError
         fields, rest = [], body[len(_MAGIC) :]
@@ -115,13 +130,32 @@ def _openssh_header(text: str) -> tuple[bytes, bytes, bytes]:
             (length,) = struct.unpack_from(">I", rest)
             fields.append(rest[4 : 4 + length])
             rest = rest[4 + length :]
-    except (ValueError, binascii.Error, struct.error):
-        raise _bad("the private key is damaged: its lines do not decode") from None
-    return fields[0], fields[1], fields[2]
+    except (ValueError, struct.error):
+        raise _bad(_DAMAGED) from None
+    cipher, derivation, options = fields
+    if derivation == b"bcrypt" and int.from_bytes(options[-4:], "big") > MAX_ROUNDS:
+        raise _bad(f"the private key asks for more than {MAX_ROUNDS} rounds of bcrypt; encrypt it with fewer")
+    return cipher != b"none"
 
 
-def _rounds(options: bytes) -> int:
-    return int.from_bytes(options[-4:], "big")
+def _bound_pkcs8(body: bytes) -> bool:
+    """All numbers that say how the key is derived: iterations, and lengths that are small (RFC 8018, appendix A)."""
+    try:
+        algorithm, _ = cast("tuple[object, object]", der_decode(body))
+    except Exception:  # whatever it is, it is no PKCS#8
+        raise _bad(_DAMAGED) from None
+    if max(_numbers(algorithm), default=0) > MAX_ITERATIONS:
+        asked = f"the private key asks for more than {MAX_ITERATIONS:,} iterations to open it"
+        raise _bad(f"{asked}; encrypt it with fewer")
+    return True
+
+
+def _numbers(value: object) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _numbers(each)
 
 
 def _reason(error: Exception, *, encrypted: bool) -> str:

@@ -67,6 +67,8 @@ class SshConnections:
         self._dialer = SshDialer(policy, resolve, allow_insecure=allow_insecure, timeout=connect_timeout)
         self._idle_seconds = idle_seconds
         self._slots: dict[Key, _Slot] = {}
+        self._open_slots: set[_Slot] = set()
+        """With those that are retired and still in use."""
         self._versions: dict[str, int] = {}
         self._keys: dict[bytes, tuple[LoginKey, asyncio.TimerHandle]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -102,7 +104,7 @@ class SshConnections:
         for _, timer in self._keys.values():
             timer.cancel()
         self._keys.clear()
-        for slot in list(self._slots.values()):
+        for slot in list(self._open_slots):
             self._close(slot)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
@@ -137,6 +139,7 @@ class SshConnections:
             old.retired = True
             self._close_if_unused(old)
         slot = _Slot(key, asyncio.get_running_loop().create_task(self._open(server)))
+        self._open_slots.add(slot)
         slot.retired = server.version < self._versions.get(server.account_id, server.version)
         if not slot.retired:
             self._slots[key] = slot
@@ -177,6 +180,9 @@ class SshConnections:
             self._close(slot)
 
     def _close(self, slot: _Slot) -> None:
+        if slot not in self._open_slots:
+            return
+        self._open_slots.remove(slot)
         slot.retired = True
         if self._slots.get(slot.key) is slot:
             del self._slots[slot.key]

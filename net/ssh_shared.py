@@ -23,6 +23,8 @@ class SharedConnection:
         self.reads = asyncio.Semaphore(TRANSFERS_AT_ONCE)
         self.writes = asyncio.Semaphore(TRANSFERS_AT_ONCE)
         self.users = 0
+        self.rename_keeps = "OpenSSH_" in (connection.get_extra_info("server_version") or "")
+        """Whether it is known that a plain rename replaces nothing, as the protocol says and others do not hold."""
         self._connection = connection
         self._answered_at = asyncio.get_running_loop().time()
         self._suspect = False

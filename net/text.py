@@ -103,8 +103,11 @@ def _parse_leniently(body: bytes) -> object:
         raise UnusableBody("the body is not JSON: it is not text in UTF-8")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+        _check_depth(value)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         return orjson.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    except UnusableBody:
+        raise
     except RecursionError:
         raise UnusableBody(f"the JSON is nested deeper than {MAX_DEPTH}") from None
     except json.JSONDecodeError as error:

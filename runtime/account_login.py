@@ -4,13 +4,12 @@ import uuid
 from datetime import timedelta
 
 from activities.sftp import SftpActivities
-from auth.credential import Credential
-from auth.errors import NeedsReconnect
-from auth.resolver import CredentialResolver
 from definitions.refs import CredentialRef
 from definitions.run import Failure, SftpCall, idempotency_key
 from definitions.sftp import SftpResult, SftpStat
-from runtime.assembly import Stores, egress_policy, open_resolver
+from runtime.assembly import Stores, open_resolver
+from runtime.by_account import ByAccount
+from runtime.egress import egress_policy
 from runtime.sftp import open_connections
 
 PATIENCE = timedelta(seconds=60)
@@ -29,7 +28,7 @@ async def log_in(stores: Stores, account: str) -> SftpResult:
     )
     policy = await egress_policy(stores.settings)
     async with open_resolver(stores) as (resolver, _), open_connections(stores.settings, policy) as connections:
-        return await SftpActivities(_ByAccount(resolver), resolver, connections, stores.assets).make(call)
+        return await SftpActivities(ByAccount(resolver), resolver, connections, stores.assets).make(call)
 
 
 def next_step(account: str, failure: Failure) -> str:
@@ -42,22 +41,3 @@ def next_step(account: str, failure: Failure) -> str:
         "ask whoever runs the server whether it has a new key, and compare the fingerprints; then "
         f"tieline accounts trust-host-key {account} {failure.host_key.presented} --why TEXT"
     )
-
-
-class _ByAccount:
-    """Resolves to one account, whatever profiles bind; the reference's adapter holds its name."""
-
-    def __init__(self, resolver: CredentialResolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(self, ref: CredentialRef) -> Credential:
-        return await self._resolver.resolve_account(ref.adapter)
-
-    async def renew(self, credential: Credential) -> Credential:
-        return await self._resolver.renew(credential)
-
-    async def note_dead(self, credential: Credential, cause: str, told: NeedsReconnect) -> None:
-        """Whoever tries an account is told of it by the answer."""
-
-    async def note_well(self, credential: Credential) -> None:
-        await self._resolver.note_well(credential)

@@ -8,9 +8,7 @@ from typing import Any
 
 from activities.http import HttpActivities
 from activities.parking import CallFailed
-from auth.credential import Credential
 from auth.errors import AuthError
-from auth.resolver import CredentialResolver
 from definitions.auth import SftpAuth
 from definitions.integration import Integration, TestCall
 from definitions.operation import Delivery, HttpOperation
@@ -21,6 +19,7 @@ from definitions.templates import Template, TemplateError
 from definitions.urls import UrlError, render_path
 from runtime.account_login import log_in, next_step
 from runtime.assembly import Stores, open_resolver
+from runtime.by_account import ByAccount
 from storage.accounts import Account
 
 
@@ -49,7 +48,7 @@ class Outcome:
     @property
     def action(self) -> str | None:
         """What to do about a failure."""
-        return next_step(self.account, self.failure) if self.failure else None
+        return self.failure.suggested_action if self.failure else None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -74,11 +73,12 @@ async def try_account(stores: Stores, name: str) -> Outcome:
         try:
             return Outcome(name, await log_in(stores, name), None)
         except CallFailed as error:
-            return Outcome(name, None, error.failure)
+            action = next_step(name, error.failure)
+            return Outcome(name, None, error.failure.model_copy(update={"suggested_action": action}))
     call = _test_call(integration, account)
     async with open_resolver(stores) as (resolver, http):
         try:
-            result = await HttpActivities(_ByAccount(resolver), resolver, http).make(call)
+            result = await HttpActivities(ByAccount(resolver), resolver, http).make(call)
         except CallFailed as error:
             return Outcome(name, None, error.failure)
     return Outcome(name, result, None)
@@ -106,19 +106,6 @@ async def refresh_account(stores: Stores, name: str) -> dict[str, Any]:
         "token_version": credential.token_version,
         "expires_at": None if expires is None else datetime.fromtimestamp(expires, UTC),
     }
-
-
-class _ByAccount:
-    """Resolves to one account, whatever profiles bind; the reference's adapter holds its name."""
-
-    def __init__(self, resolver: CredentialResolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(self, ref: CredentialRef) -> Credential:
-        return await self._resolver.resolve_account(ref.adapter)
-
-    async def renew(self, credential: Credential) -> Credential:
-        return await self._resolver.renew(credential)
 
 
 def _test_call(integration: Integration, account: Account) -> Call:

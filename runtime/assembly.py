@@ -20,11 +20,10 @@ from auth.refresh import Refresher
 from auth.resolver import CredentialResolver
 from auth.sweep import DueAccounts
 from net.client import GuardedClient
-from net.egress import AllowRule, EgressPolicy
 from runtime.delivery import Delivery
+from runtime.egress import egress_policy
 from runtime.following import Following
 from runtime.notifiers import open_notifiers
-from runtime.own_services import own_services
 from runtime.payload_store import PayloadStore
 from runtime.plugin import data_converter, tieline_plugin
 from runtime.settings import Settings
@@ -37,12 +36,6 @@ __all__ = ["Stores", "TemporalUnreachable", "connect", "open_resolver", "open_st
 
 class TemporalUnreachable(Exception):
     """No Temporal server answers at the configured address."""
-
-
-async def egress_policy(settings: Settings) -> EgressPolicy:
-    """Where calls may go."""
-    allowed = [AllowRule.parse(rule) for rule in settings.egress_allow]
-    return EgressPolicy(allowed, own=await own_services(settings))
 
 
 @contextlib.asynccontextmanager
@@ -116,6 +109,7 @@ async def open_worker(stores: Stores, client: Client) -> AsyncIterator[Worker]:
             activities=[
                 calls.call,
                 files.operate,
+                files.clean_up,
                 HostKeyActivities(stores.host_keys).trust,
                 refresh.due,
                 refresh.renew,

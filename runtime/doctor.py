@@ -8,15 +8,14 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from auth.keys import KeyringError
-from definitions.run import RunState
 from runtime.assembly import TemporalUnreachable, connect
 from runtime.doctor_accounts import account_findings, parked_findings
 from runtime.doctor_assets import asset_findings
 from runtime.doctor_refresh import sweep_finding, token_findings
+from runtime.doctor_runs import decision_findings, retrying_findings
 from runtime.findings import Finding, State
 from runtime.notifiers import destinations
 from runtime.pollers import is_polled
-from runtime.run_filter import RunFilter
 from runtime.runs import Runs
 from runtime.settings import Settings, SettingsError, unknown_variables
 from runtime.stores import Stores, open_stores
@@ -24,8 +23,6 @@ from runtime.temporal_binary import TemporalServerError
 from runtime.temporal_server import find_temporal
 from storage.errors import BadDatabaseUrl, DatabaseUnavailable, StorageError
 from workflows.attributes import ALL
-
-SHOWN = 5
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -92,7 +89,9 @@ async def _temporal(stores: Stores) -> AsyncIterator[Finding]:
         runs = Runs(client, stores.settings.task_queue)
         async for finding in parked_findings(stores, runs):
             yield finding
-        async for finding in _waiting(runs):
+        async for finding in decision_findings(runs):
+            yield finding
+        async for finding in retrying_findings(client, runs):
             yield finding
     except RPCError as error:
         yield _refused(error, address, client.namespace)
@@ -126,15 +125,3 @@ async def _worker(client: Client, task_queue: str) -> Finding:
         f"nobody polls task queue {task_queue}, so runs wait",
         "start one with `tieline worker`, or `tieline up`",
     )
-
-
-async def _waiting(runs: Runs) -> AsyncIterator[Finding]:
-    which = RunFilter(state=RunState.WAITING_FOR_DECISION)
-    found = [run async for run in runs.list(which, limit=SHOWN + 1)]
-    for run in found[:SHOWN]:
-        told = f"{run.summary} waits for a decision"
-        yield Finding("run", State.WRONG, told, f"tieline runs show {run.id}")
-    if len(found) > SHOWN:
-        yield Finding("runs", State.WRONG, "more wait", "tieline runs list --state waiting_for_decision")
-    if not found:
-        yield Finding("runs", State.OK, "none waits for a decision")

@@ -52,7 +52,8 @@ async def _unchecked(stores: Stores, accounts: Sequence[Account]) -> AsyncIterat
         if isinstance(auth, SftpAuth) and auth.host_key is HostKeyPolicy.INSECURE and names:
             allowed = "" if stores.settings.sftp_insecure else ", so their runs fail: TIELINE_SFTP_INSECURE is not set"
             told = f"integration {key} looks at no host key (accounts {', '.join(names)}){allowed}"
-            yield Finding("sftp", State.NOTE, told, "give it auth.host_key: confirm_first, and create them again")
+            trust = f"tieline accounts trust-host-key {names[0]} SHA256:… --why TEXT"
+            yield Finding("sftp", State.NOTE, told, f"give it auth.host_key: confirm_first, then for each: {trust}")
 
 
 async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
@@ -79,7 +80,8 @@ async def parked_findings(stores: Stores, runs: Runs) -> AsyncIterator[Finding]:
 async def _remedy(stores: Stores, account: Account) -> str:
     try:
         if account.cause in HOST_KEY_CAUSES:
-            return f"tieline accounts host-keys {account.name} --look, then decide about one of the runs that wait"
+            looked = f"tieline accounts host-keys {account.name} --look, and ask whoever runs the server"
+            return f"{looked}; then tieline accounts trust-host-key {account.name} KEY --why TEXT: runs that wait go on"
         by_consent = (await stores.definitions.integration(account.integration)).by_consent
     except NotFound:
         return f"apply integration {account.integration!r} again: tieline apply PATH"

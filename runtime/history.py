@@ -25,7 +25,7 @@ _VERDICTS = {
 }
 
 
-SFTP, TRUST = "tieline.sftp", "tieline.trust_host_key"
+SFTP, TRUST, CLEAN_UP = "tieline.sftp", "tieline.trust_host_key", "tieline.sftp_clean_up"
 """Activities, as histories name them."""
 
 
@@ -77,13 +77,14 @@ class _Reader:
                 return Step(at, "started")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 self._kinds[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
-                return Step(at, f"call  {await self._summary(event)}")
+                what = "" if self._kinds[event.event_id] == CLEAN_UP else "call  "
+                return Step(at, f"{what}{await self._summary(event)}")
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 return Step(at, await self._answered(event))
             case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-                return await self._failed(at, event.activity_task_failed_event_attributes.failure)
+                return await self._failed(at, event.activity_task_failed_event_attributes)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
-                return await self._failed(at, event.activity_task_timed_out_event_attributes.failure)
+                return await self._failed(at, event.activity_task_timed_out_event_attributes)
             case EventType.EVENT_TYPE_TIMER_STARTED:
                 seconds = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
                 return Step(at, f"wait {_span(seconds)}, then {await self._summary(event)}")
@@ -146,6 +147,8 @@ class _Reader:
         kind = self._kinds.get(attributes.scheduled_event_id)
         if kind == TRUST:
             return "the host key is trusted from now on"
+        if kind == CLEAN_UP:
+            return "looked after what was unfinished"
         if kind == SFTP:
             return _transferred(await self._one(attributes.result.payloads, SftpResult))
         result = await self._one(attributes.result.payloads, CallResult)
@@ -163,9 +166,11 @@ class _Reader:
         decision = await self._one(request.input.args.payloads, Decision)
         return f"decided {decision.action} by {decision.who}: {decision.why}" if decision else "decided"
 
-    async def _failed(self, at: datetime, raw: Any) -> Step:
+    async def _failed(self, at: datetime, attributes: Any) -> Step:
+        if self._kinds.get(attributes.scheduled_event_id) == CLEAN_UP:
+            return Step(at, "what was unfinished could not be taken away")
         assert self._call is not None, "a history begins with what it was started with"
-        failure = failure_of(await self._converter.decode_failure(raw), self._call)
+        failure = failure_of(await self._converter.decode_failure(attributes.failure), self._call)
         verdict = "waits for a decision" if failure.host_key else _VERDICTS[failure.verdict]
         return Step(at, f"{verdict}: {failure.message}", failure)
 

@@ -3,19 +3,45 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from auth.host_key_lines import HostKeyError, host_pattern
+from auth.host_key_lines import HostKeyError, policy_and_warnings
 from auth.sftp_account import SftpAddress, sftp_address
 from definitions.auth.simple import HostKeyPolicy, SftpAuth
 from definitions.integration import Integration
-from net.egress import AllowRule, EgressPolicy
 from net.resolver import SystemResolver
-from net.sftp_server import HostKey
-from runtime.own_services import own_services
+from net.sftp_server import HostKey, host_pattern
+from runtime.egress import egress_policy
 from runtime.settings import Settings
 
 FINGERPRINT = "SHA256:"
 _WHOLE = re.compile(rf"{FINGERPRINT}[A-Za-z0-9+/]{{43}}=?")
 """32 bytes in base64."""
+
+
+class Unconfirmed(HostKeyError):
+    """A server presents keys, and nobody has said yet that they are its own."""
+
+    def __init__(self, address: SftpAddress, offered: Sequence[HostKey]) -> None:
+        self.address = address
+        self.offered = offered
+        told = ", ".join(f"{key.fingerprint} ({key.algorithm})" for key in offered)
+        super().__init__(f"{address.host}:{address.port} presents host keys that nobody has confirmed: {told}")
+
+
+async def keys_for_new_account(
+    settings: Settings, integration: Integration, parameters: Mapping[str, str], given: Sequence[str]
+) -> list[str]:
+    """What a new account is to trust.
+
+    Raises:
+        Unconfirmed: no key was given, and the integration wants what the server presents to be confirmed by a person.
+        HostKeyError, SftpError: what was given is no key of the server, or it cannot be asked.
+    """
+    policy, _ = policy_and_warnings(integration)
+    if policy in (None, HostKeyPolicy.INSECURE):
+        return list(given)
+    if given or policy is not HostKeyPolicy.CONFIRM_FIRST:
+        return await keys_meant(settings, integration, parameters, given)
+    raise Unconfirmed(*await offered_keys(settings, integration, parameters))
 
 
 async def offered_keys(
@@ -35,8 +61,7 @@ async def offered_keys(
         address = sftp_address(integration, integration.parameter_values(parameters))
     except ValueError as error:
         raise HostKeyError(f"integration {integration.key!r}: {error}") from None
-    policy = EgressPolicy([AllowRule.parse(rule) for rule in settings.egress_allow], own=await own_services(settings))
-    resolver = SystemResolver()
+    policy, resolver = await egress_policy(settings), SystemResolver()
     try:
         return address, await SshDialer(policy, resolver).host_keys(address.host, address.port, address.ports)
     finally:
@@ -65,7 +90,7 @@ async def keys_meant(
     return [_meant(each.strip(), integration, address, offered) for each in given]
 
 
-def as_line(integration: Integration, address: SftpAddress, key: HostKey) -> str:
+def _as_line(integration: Integration, address: SftpAddress, key: HostKey) -> str:
     """As the account's policy keeps it."""
     known_hosts = isinstance(integration.auth, SftpAuth) and integration.auth.host_key is HostKeyPolicy.KNOWN_HOSTS
     return f"{host_pattern(address.host, address.port)} {key.public}" if known_hosts else key.public
@@ -76,7 +101,7 @@ def _meant(given: str, integration: Integration, address: SftpAddress, offered: 
         return given
     for key in offered:
         if key.fingerprint.rstrip("=") == given.rstrip("="):
-            return as_line(integration, address, key)
+            return _as_line(integration, address, key)
     told = ", ".join(f"{key.fingerprint} ({key.algorithm})" for key in offered)
     raise HostKeyError(
         f"{address.host}:{address.port} offers no key with the fingerprint {given}, but {told}: somebody else may "

@@ -19,6 +19,8 @@ class RunFilter:
     """The account that runs wait for, or waited for."""
     since: datetime | None = None
     until: datetime | None = None
+    calling: bool = False
+    """Those under way that wait for nobody: their call is being made, or Temporal repeats it."""
 
     def query(self) -> str:
         """As a visibility query. Values are quoted, so they cannot add conditions."""
@@ -28,6 +30,7 @@ class RunFilter:
             if value:
                 terms.append(f"{key.name} = {_quoted(value)}")
         terms += _state_terms(self.state)
+        terms += [_CALLING] if self.calling else []
         terms += [f"StartTime >= {_quoted(self.since.isoformat())}"] if self.since else []
         terms += [f"StartTime <= {_quoted(self.until.isoformat())}"] if self.until else []
         return " AND ".join(terms)
@@ -42,6 +45,9 @@ STATUSES = {
 }
 STATES = (*(state.value for state in RunState), *STATUSES)
 """All the states that a run can be in, as users write them."""
+
+
+_CALLING = f"ExecutionStatus = 'Running' AND ({STATE.name} IS NULL OR {STATE.name} = '{RunState.RUNNING}')"
 
 
 def _state_terms(state: str | None) -> list[str]:

@@ -129,7 +129,7 @@ class RunSummary:
     account: str | None = None
     """The one that a run off the happy path has to do with."""
     waiting: Waiting | None = None
-    """What a run that waits for its account waits for."""
+    """What a run waits for that waits for its account, or with a host key."""
 
 
 class Runs:
@@ -352,7 +352,7 @@ async def _summary(execution: WorkflowExecution) -> RunSummary:
         started=execution.start_time,
         closed=execution.close_time,
         account=attributes.get(ACCOUNT),
-        waiting=await _waiting(execution) if state == RunState.WAITING_FOR_RECONNECT else None,
+        waiting=await _waiting(execution) if state in _WAITS else None,
     )
 
 
@@ -366,9 +366,14 @@ async def _memo_summary(execution: WorkflowExecution) -> str:
 
 async def _waiting(execution: WorkflowExecution) -> Waiting | None:
     try:
-        return Waiting.model_validate(await execution.memo_value("waiting"))
-    except (KeyError, UndecodablePayload):
+        told = await execution.memo_value("waiting", None)
+    except UndecodablePayload:
         return None
+    return None if told is None else Waiting.model_validate(told)
+
+
+_WAITS = (RunState.WAITING_FOR_RECONNECT, RunState.WAITING_FOR_DECISION)
+"""In which a run may wait for its account, or for a word about the key of its server."""
 
 
 def _ended_badly(run_id: str, error: WorkflowFailureError) -> RunError:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from auth.public_url import public_url
 from definitions.base import Duration
+from definitions.wording import message
 from net.egress import AllowRule
 from runtime.asset_settings import bucket_url, check_assets, server_url
 from runtime.notify_settings import check_whole, mail_address, mail_addresses, webhook_secret, webhook_url
@@ -243,7 +244,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = error.errors(include_input=False)
-        lines = [f"{_place(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}" for fault in faults]
+        lines = [f"{_place(fault['loc'])}{message(fault)}" for fault in faults]
         raise SettingsError("\n".join(lines)) from None
 
 

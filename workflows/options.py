@@ -5,12 +5,9 @@ from datetime import timedelta
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
+from definitions.failure_policy import FIRST_WAIT, LONGEST_WAIT, WAIT_FACTOR, wait_after
 from definitions.operation import Delivery
 from definitions.run import AnyCall, Call
-
-FIRST_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(minutes=5)
-WAIT_FACTOR = 2.0
 
 CREDENTIAL = timedelta(seconds=90)
 """What having a credential may take at worst: waiting for somebody else's token request, then one's own with all that
@@ -37,6 +34,17 @@ def storing_options(summary: str) -> ActivityConfig:
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_interval=timedelta(minutes=1)),
         summary=summary,
+    )
+
+
+def clean_up_options(call: AnyCall) -> ActivityConfig:
+    """The options of the activity after which a run ends in any case: a server that is away must not hold that up."""
+    return ActivityConfig(
+        start_to_close_timeout=timedelta(seconds=30),
+        schedule_to_close_timeout=timedelta(minutes=1),
+        retry_policy=RetryPolicy(initial_interval=FIRST_WAIT, maximum_attempts=3),
+        summary="take away what is unfinished",
+        priority=Priority(fairness_key=call.credential.fairness_key[:64]),
     )
 
 
@@ -69,4 +77,4 @@ def wait_before(attempt: int, told: float | None) -> timedelta:
     """How long to wait after this many attempts: what the provider said, else exponential."""
     if told is not None:
         return timedelta(seconds=told)
-    return min(FIRST_WAIT * WAIT_FACTOR ** min(attempt - 1, 20), LONGEST_WAIT)
+    return wait_after(attempt)

@@ -13,6 +13,7 @@ What is safe to repeat is repeated by Temporal's own retry policy inside the act
 one attempt, so that the decision to send again rests on what Temporal durably knows, whatever is killed when.
 """
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
         Failure,
         RunResult,
         RunState,
+        SftpCall,
         Verdict,
         Waiting,
         Wake,
@@ -37,7 +39,10 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.attributes import ACCOUNT, STATE
 from workflows.endings import failure_of, progress_of, too_late
-from workflows.options import call_options, storing_options, wait_before
+from workflows.options import call_options, clean_up_options, storing_options, wait_before
+
+LEAVES_FILES = frozenset({"sftp.upload", "sftp.copy", "sftp.move"})
+"""Operations whose unfinished files, or files that made way, may be on a server when no attempt is under way."""
 
 
 @workflow.defn(name="tieline.run")
@@ -55,6 +60,16 @@ class RunWorkflow:
     @workflow.run
     async def run(self, call: AnyCall) -> RunResult:
         """Make the call; wait and send again where that is safe; ask where it is not."""
+        result = None
+        try:
+            result = await self._run(call)
+            return result
+        finally:
+            # An attempt that fails for good, or is cancelled, cleans up itself; here none may be under way.
+            if isinstance(call, SftpCall) and (result is None or result.sftp is None):
+                await self._clean_up(call)
+
+    async def _run(self, call: AnyCall) -> RunResult:
         info = workflow.info()
         call = call.model_copy(update={"after_reset": info.run_id != info.original_execution_run_id})
         give_up_at = info.workflow_start_time + call.operation.give_up_after
@@ -122,6 +137,14 @@ class RunWorkflow:
             self._progress = self._progress if told is None else told
             return failure_of(error.cause, call)
 
+    async def _clean_up(self, call: SftpCall) -> None:
+        """Runs that ended before there was this have nothing of it in their histories."""
+        if call.operation.type in LEAVES_FILES and workflow.patched("clean-up"):
+            left = call.model_copy(update={"progress": self._progress})
+            with contextlib.suppress(ActivityError):
+                options = clean_up_options(call)
+                await workflow.execute_activity_method(SftpActivities.clean_up, left, **options)
+
     async def _wait(self, delay: timedelta, because: Failure) -> None:
         self._show(RunState.WAITING_TO_RETRY, because)
         await workflow.sleep(delay, summary=f"send again · {because.category}")
@@ -130,6 +153,8 @@ class RunWorkflow:
         """Wait, for days if need be, until somebody decides."""
         self._question, self._decision = question, None
         self._show(RunState.WAITING_FOR_DECISION, question)
+        if workflow.memo_value("waiting", None) is not None:
+            workflow.upsert_memo({"waiting": None})  # of its account, before this
         try:
             await workflow.wait_condition(
                 lambda: self._decision is not None, timeout=park_for, timeout_summary="give up waiting for a decision"
@@ -155,8 +180,13 @@ class RunWorkflow:
         time_left = since + call.operation.park_for - workflow.now()
         self._question, self._decision = dead, None
         self._show(RunState.WAITING_FOR_DECISION if dead.host_key else RunState.WAITING_FOR_RECONNECT, dead)
-        message = dead.message.removeprefix(f"{call.summary}: ")
-        waiting = Waiting(account=dead.account, message=message, since=since, next_step=dead.suggested_action)
+        waiting = Waiting(
+            account=dead.account,
+            message=dead.message.removeprefix(f"{call.summary}: "),
+            since=since,
+            next_step=dead.suggested_action.replace("decide RUN", f"decide {workflow.info().workflow_id}"),
+            host_key=dead.host_key,
+        )
         workflow.upsert_memo({"waiting": waiting.model_dump(mode="json")})
         try:
             await workflow.wait_condition(

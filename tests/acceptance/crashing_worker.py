@@ -17,6 +17,7 @@ from net.streamed import StreamedReply
 from runtime.assembly import connect, open_stores, open_worker
 from runtime.exit import leave
 from runtime.settings import load_settings
+from tests.fixtures.forked import python
 from tests.fixtures.tieline import Installation
 
 READY_SECONDS = 60
@@ -25,9 +26,9 @@ READY_SECONDS = 60
 @contextlib.asynccontextmanager
 async def crashing_worker(installation: Installation, point: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Such a process, ready to work."""
-    command = (sys.executable, "-m", "tests.acceptance.crashing_worker", point)
+    command = ("-m", "tests.acceptance.crashing_worker", point)
     environment = os.environ | installation.environment()
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    process = await python(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     try:
         assert process.stdout is not None
         assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"ready\n"

@@ -7,19 +7,24 @@ durable, so that the next worker knows no more than after a death at that very i
 import asyncio
 import contextlib
 import os
+import re
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import activities.sftp_download
+import workflows.options
 from activities.sftp_beats import Beats
 from net.sftp import SftpSession
 from runtime.assembly import connect, open_stores, open_worker
 from runtime.settings import load_settings
+from tests.fixtures.forked import python
 from tests.fixtures.tieline import Installation
 
 READY_SECONDS = 60
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+"""Within which all points must be reached; it is usually 20."""
 
 POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "before-first-byte": (SftpSession, "write", False, 1),
@@ -43,6 +48,34 @@ POINTS: dict[str, tuple[Any, str, bool, int]] = {
     "folder-emptied": (SftpSession, "rmdir", False, 2),
     "folder-deleted": (SftpSession, "rmdir", True, 2),
     "many-files": (SftpSession, "rename", False, 21),
+    "move-replaced": (SftpSession, "rename", True, 1),
+    "copy-replaced": (SftpSession, "rename", True, 1),
+    # a server that renames nothing
+    "in-place-begun": (SftpSession, "write", False, 1),
+    "in-place-half": (SftpSession, "_write_block", True, 28),
+    "in-place-half-replaced": (SftpSession, "_write_block", True, 28),
+    "in-place-written": (SftpSession, "stat", False, 1),
+    "in-place-checksum": (SftpSession, "write", True, 2),
+    "in-place-marker": (SftpSession, "write", False, 2),
+    "in-place-copied": (SftpSession, "copy", True, 1),
+    # one that replaces no file by a rename: the second rename sets the old one aside, the third gives the name
+    "two-steps-noted": (SftpSession, "rename", False, 2),
+    "two-steps-set-aside": (SftpSession, "rename", True, 2),
+    "two-steps-named": (SftpSession, "rename", True, 3),
+    "two-steps-removed": (SftpSession, "remove", True, 1),
+    "two-steps-checksum-set-aside": (SftpSession, "rename", True, 2),
+    "two-steps-move-set-aside": (SftpSession, "rename", True, 2),
+    "two-steps-move-named": (SftpSession, "rename", True, 3),
+    "two-steps-copy-set-aside": (SftpSession, "rename", True, 2),
+    "two-steps-copy-named": (SftpSession, "rename", True, 3),
+    # one that takes files away when they have their name
+    "taken-before-rename": (SftpSession, "rename", False, 1),
+    "taken-after-rename": (SftpSession, "rename", True, 1),
+    "taken-before-marker": (SftpSession, "write", False, 2),
+    # one that does so when they are closed, and renames nothing
+    "closed-whole": (SftpSession, "write", True, 1),
+    "closed-before-marker": (SftpSession, "write", False, 2),
+    "closed-half": (SftpSession, "_write_block", True, 10),
 }
 """Where, and at the so many-th call for a file of that folder; True: after what the method does."""
 MID_DOWNLOAD = "mid-download"
@@ -54,9 +87,9 @@ _reached: set[str] = set()
 @contextlib.asynccontextmanager
 async def dying_worker(installation: Installation) -> AsyncIterator[asyncio.subprocess.Process]:
     """Such a worker, ready to work."""
-    command = (sys.executable, "-m", "tests.acceptance.dying_transfers")
+    command = ("-m", "tests.acceptance.dying_transfers")
     environment = os.environ | installation.environment()
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    process = await python(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     try:
         assert process.stdout is not None
         assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"ready\n"
@@ -77,11 +110,12 @@ async def reach(point: str) -> None:
 
 def stopping(method: Callable[..., Any], point: str, *, after: bool, number: int) -> Callable[..., Any]:
     """The same method, which ends at the point."""
-    calls = 0
+    calls, named = 0, re.compile(rf"(?<![\w-]){point}/")
 
     async def method_or_stop(*arguments: Any, **more: Any) -> Any:
         nonlocal calls
-        about = any(f"{point}/" in (each if isinstance(each, str) else repr(each)) for each in arguments)
+        texts = (each if isinstance(each, str) else repr(each) for each in arguments if not isinstance(each, bytes))
+        about = any(named.search(text) for text in texts)
         calls += about
         here = about and calls == number
         if here and not after:
@@ -116,6 +150,7 @@ async def main() -> None:
         setattr(owner, name, stopping(getattr(owner, name), point, after=after, number=number))
     SftpSession.read = _reading  # type: ignore[method-assign, assignment]
     Beats.running = _silent  # type: ignore[method-assign]
+    workflows.options.HEARTBEAT_TIMEOUT = HEARTBEAT_TIMEOUT
     settings = load_settings()
     assert settings.temporal_address is not None
     async with open_stores(settings) as stores:

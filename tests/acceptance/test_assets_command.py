@@ -8,20 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.fixtures.assets import CONTENT, backdate, blobs, drafts
 from tests.fixtures.commandline import Tieline
+from tests.fixtures.databases import migrated_sqlite
 from tests.fixtures.s3 import ACCESS_KEY_ID, SECRET, S3Server
 from tests.fixtures.waiting import until
 
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture
-def tieline(tmp_path: Path, migrated_file: Path) -> Tieline:
+@pytest_asyncio.fixture
+async def tieline(tmp_path: Path) -> Tieline:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
-    (folder / "tieline.db").write_bytes(migrated_file.read_bytes())
+    await migrated_sqlite(folder / "tieline.db")
     return Tieline(folder, {"TIELINE_DATA_DIR": str(folder)})
 
 

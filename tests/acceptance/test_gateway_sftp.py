@@ -22,6 +22,11 @@ from tests.fixtures.sshd import Sshd
 from tests.fixtures.tieline import PROFILE
 from tests.fixtures.waiting import until
 
+TWICE = [
+    {"source": {"type": "asset", "asset": {"sha256": digit * 64, "size": 1, "name": "a.csv"}}, "path": path}
+    for digit, path in (("0", "in/"), ("1", "/in/{name}"))
+]
+
 
 @pytest_asyncio.fixture(scope="module")
 async def world(
@@ -76,9 +81,17 @@ async def test_a_file_goes_in_over_http_and_out_over_sftp_and_back(door: Gateway
     [
         ({"type": "sftp.stat", "path": "../x"}, "body.operation.path", "leave the root folder"),
         ({"type": "sftp.stat", "path": "a\nb"}, "body.operation.path", "control character"),
-        ({"type": "sftp.lst"}, "body.operation", "sftp.list"),
-        ({"type": "sftp.list", "pth": "x"}, "body.operation.pth", "not permitted"),
-        ({"type": "sftp.download", "paths": ["x"], "after": "move"}, "body.operation", "move_to"),
+        ({"type": "sftp.lst"}, "body.operation.type", "expected one of 'sftp.upload'"),
+        ({"type": "sftp.list", "pth": "x"}, "body.operation.pth", "unknown key; did you mean path?"),
+        ({"type": "sftp.list", "sort": "date"}, "body.operation.sort", "expected 'name', 'modified' or 'size'"),
+        ({"type": "sftp.stat"}, "body.operation.path", "is missing"),
+        ({"type": "sftp.download", "paths": ["x", 5]}, "body.operation.paths[1]", "expected text"),
+        (
+            {"type": "sftp.download", "paths": ["x"], "after": "move"},
+            "body.operation",
+            "after: move and move_to belong",
+        ),
+        ({"type": "sftp.upload", "files": TWICE}, "body.operation", "two files of the run are to become in/a.csv"),
     ],
 )
 async def test_what_is_wrong_with_an_operation_is_told_by_its_place(
@@ -89,6 +102,7 @@ async def test_what_is_wrong_with_an_operation_is_told_by_its_place(
     [fault] = answer.json()["errors"]
     assert fault["place"] == place
     assert message in fault["message"]
+    assert "Value error" not in answer.text
 
 
 async def test_an_operation_of_the_other_protocol_is_refused_before_it_starts(door: Gateway) -> None:
@@ -168,6 +182,12 @@ async def test_a_run_that_waits_with_a_changed_key_goes_on_when_it_is_trusted_ov
     assert failure["host_key"]["presented"] in offered
     assert failure["host_key"]["expected"] == [fingerprint(other)]
 
+    shown = (await door.http.get(f"/v1/runs/{run_id}")).json()
+    listed = (await door.http.get("/v1/runs", params={"state": "waiting_for_decision", "account": ADAPTER})).json()
+    assert shown["waiting"] == next(run["waiting"] for run in listed["runs"] if run["id"] == run_id)
+    assert (shown["waiting"]["account"], shown["waiting"]["host_key"]) == (ADAPTER, failure["host_key"])
+    assert f"tieline runs decide {run_id} trust --why TEXT" in shown["waiting"]["next_step"]
+
     decision = {"action": "trust", "who": "ann", "why": "the bank confirmed it"}
     decided = await door.http.post(f"/v1/runs/{run_id}/decision", json=decision)
     assert decided.status_code == 200, decided.text
@@ -200,9 +220,81 @@ async def test_an_account_is_not_created_with_keys_that_are_not_its_server_s(
     assert (await door.http.get("/v1/accounts/third")).status_code == 404
 
 
-async def create(door: Gateway, sshd: Sshd, name: str, keys: list[str]) -> httpx2.Response:
+async def test_an_account_whose_keys_a_person_confirms_is_refused_with_what_its_server_presents(
+    door: Gateway, sshd: Sshd
+) -> None:
+    await declare(door, sshd, "careful", "confirm_first")
+    refused = await create(door, sshd, "careful", [], integration="careful")
+
+    assert (refused.status_code, refused.json()["category"]) == (422, "host_keys_unconfirmed")
+    offered = {each["key"]: each["fingerprint"] for each in refused.json()["offered"]}
+    assert offered[sshd.public_key()] == fingerprint(sshd.public_key())
+    assert {each["algorithm"] for each in refused.json()["offered"]} >= {"ssh-ed25519", "ssh-rsa"}
+
+    created = await create(door, sshd, "careful", [offered[sshd.public_key()]], integration="careful")
+    assert created.status_code == 201, created.text
+
+
+async def test_what_is_wrong_with_an_account_is_told_before_its_server_is_asked_for_keys(
+    door: Gateway, sshd: Sshd
+) -> None:
+    parameters = {"parameters": {"folder": {"pattern": "[a-z]+"}}, "base_url": "sftp://127.0.0.1:1/{folder}"}
+    await declare(door, sshd, "nowhere", "confirm_first", **parameters)
+    unfit = await create(door, sshd, "nowhere", [], integration="nowhere", parameters={"folder": "7"})
+    taken = await create(door, sshd, ADAPTER, [], integration="nowhere", parameters={"folder": "in"})
+    fit = await create(door, sshd, "nowhere", [], integration="nowhere", parameters={"folder": "in"})
+
+    assert [each.status_code for each in (unfit, taken, fit)] == [422, 409, 502]
+    assert "does not match its pattern" in unfit.json()["detail"]
+
+
+async def test_an_account_whose_server_may_be_anybody_says_so_wherever_it_is_shown(door: Gateway, sshd: Sshd) -> None:
+    await declare(door, sshd, "careless", "insecure")
+    created = await create(door, sshd, "careless", [], integration="careless")
+    accounts = (await door.http.get("/v1/accounts")).json()["accounts"]
+    [listed] = [each for each in accounts if each["name"] == "careless"]
+    shown = (await door.http.get("/v1/accounts/careless")).json()
+    safe = (await door.http.get(f"/v1/accounts/{ADAPTER}")).json()
+
+    assert [each["host_key"] for each in (created.json(), listed, shown)] == ["insecure"] * 3
+    assert [len(each["warnings"]) for each in (created.json(), listed, shown)] == [1, 1, 1]
+    assert "anybody can be the server" in shown["warnings"][0]
+    assert shown["trusted_host_keys"] == 0
+    assert (safe["host_key"], safe["trusted_host_keys"], "warnings" in safe) == ("pinned", 1, False)
+
+
+async def test_a_key_that_was_revoked_is_shown_as_that_and_not_as_trusted(door: Gateway, sshd: Sshd) -> None:
+    await declare(door, sshd, "strict", "known_hosts")
+    lines = [sshd.known_hosts(), f"@revoked * {sshd.public_key('rsa')}", f"other.example {sshd.public_key('ecdsa')}"]
+    created = await create(door, sshd, "strict", lines, integration="strict")
+    assert created.status_code == 201, created.text
+
+    confirmed = (await door.http.get("/v1/accounts/strict/host-keys")).json()["keys"]
+    looked = (await door.http.post("/v1/accounts/strict/host-keys/look")).json()["keys"]
+
+    assert [each["role"] for each in confirmed] == ["trusted", "revoked", "unused"]
+    assert [each["key"] for each in looked if each["trusted"]] == [sshd.public_key()]
+    assert sshd.public_key("rsa") in [each["key"] for each in looked]
+
+
+async def declare(door: Gateway, sshd: Sshd, key: str, policy: str, **more: Any) -> None:
+    document = {
+        "kind": "integration",
+        "key": key,
+        "name": key,
+        "base_url": f"sftp://{sshd.place}{sshd.root}",
+        "auth": {"type": "sftp", "host_key": policy},
+        **more,
+    }
+    applied = await door.http.post("/v1/definitions", json=document)
+    assert applied.status_code == 200, applied.text
+
+
+async def create(
+    door: Gateway, sshd: Sshd, name: str, keys: list[str], integration: str = ADAPTER, **more: Any
+) -> httpx2.Response:
     secrets = {"username": sshd.username, "private_key": sshd.text("user")}
-    body = {"name": name, "integration": ADAPTER, "secrets": secrets, "host_keys": keys}
+    body = {"name": name, "integration": integration, "secrets": secrets, "host_keys": keys, **more}
     return await door.http.post("/v1/accounts", json=body)
 
 

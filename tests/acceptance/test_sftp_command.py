@@ -11,8 +11,10 @@ import pytest_asyncio
 
 from examples.externalsystems import Systems
 from tests.fixtures.sftp_command import LETTER, Files, files_in
+from tests.fixtures.sftp_mistakes import WRONG
 from tests.fixtures.sftp_runs import aged
 from tests.fixtures.sshd import Sshd
+from tests.fixtures.waiting import until
 
 SHA256 = hashlib.sha256(LETTER).hexdigest()
 OTHER_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -38,7 +40,7 @@ async def test_an_account_is_created_with_the_host_key_that_a_person_confirmed(f
     unconfirmed = await files.tieline("accounts", "show", "nobody-asked")
 
     keys = json.loads(shown.output)
-    assert [key["fingerprint"] for key in keys["trusted"]] == [files.fingerprint]
+    assert [(key["fingerprint"], key["role"]) for key in keys["trusted"]] == [(files.fingerprint, "trusted")]
     assert [key["fingerprint"] for key in keys["offered"] if key["trusted"]] == [files.fingerprint]
     assert len(keys["offered"]) == 3
     assert tested.status == 0
@@ -69,6 +71,20 @@ async def test_several_files_go_into_a_folder_and_come_back_by_a_pattern(files: 
     assert _names(files.root / "many") == ["c.txt"]
 
 
+async def test_what_was_fetched_is_written_and_what_was_not_is_listed(files: Files, tmp_path: Path) -> None:
+    files.remote("partly/a.csv")
+    files.remote("partly/b.csv", b"a longer one than the letter")
+    aged(files.root / "partly")
+    limit = str(len(LETTER))
+
+    fetched = await files("get", "bank", "partly/*", "--to", str(tmp_path), "--after", "delete", "--max-bytes", limit)
+
+    assert fetched.status == 1
+    assert f"partly/a.csv  11 B, SHA-256 {SHA256}" in fetched.output
+    assert "partly/b.csv failed (too_large): partly/b.csv has 28 bytes or more" in fetched.errors
+    assert (_names(tmp_path), _names(files.root / "partly")) == (["a.csv"], ["b.csv"])
+
+
 async def test_standard_input_goes_there_and_standard_output_gets_it_back(files: Files) -> None:
     sent = await files("put", "bank", "-", "--name", "typed.txt", "typed/", stdin=LETTER)
     by_path = await files("put", "bank", "-", "typed/other.txt", "--marker", "{name}.done", stdin=LETTER)
@@ -79,6 +95,31 @@ async def test_standard_input_goes_there_and_standard_output_gets_it_back(files:
     assert _names(files.root / "typed") == ["other.txt", "other.txt.done", "typed.txt"]
     assert fetched.output == LETTER.decode()
     assert f"typed/typed.txt  11 B, SHA-256 {SHA256}" in fetched.errors
+
+
+async def test_files_of_all_kinds_go_each_where_it_is_said_in_one_run(files: Files, systems: Systems) -> None:
+    kept = await files.tieline("assets", "put", "-", "--name", "kept.txt", stdin=b"kept")
+    digits = kept.output[:8]
+
+    sent = await files.told(
+        *("put", "bank", files.letter(), "kinds/", "--file", f"kinds/own/renamed.txt={files.letter()}"),
+        *("--asset", digits, "--asset", f"kinds/own/kept.bin={digits}"),
+        *("--from", "kinds/parcel.json=parcels:ok/kinds?day=1", "--header", "X-Batch=7"),
+    )
+
+    assert _names(files.root / "kinds") == ["kept.txt", "letter.txt", "own", "parcel.json"]
+    assert _contents(files.root / "kinds" / "own") == {"kept.bin": b"kept", "renamed.txt": LETTER}
+    assert len(sent["sftp"]["files"]) == 5
+    (request,) = systems.ledger.requests("/flaky/ok/kinds")
+    assert (request.query, "x-batch" in request.headers) == (("day",), True)
+
+
+async def test_a_file_is_called_as_was_said_whatever_it_is_called_here(files: Files) -> None:
+    local = await files("put", "bank", files.letter(), "called/", "--name", "one.txt")
+    answer = await files("put", "bank", "called/", "--from", "parcels:ok/called", "--name", "two.json")
+
+    assert (local.status, answer.status) == (0, 0), (local, answer)
+    assert _names(files.root / "called") == ["one.txt", "two.json"]
 
 
 async def test_a_checksum_and_a_marker_stand_beside_the_file(files: Files) -> None:
@@ -169,6 +210,34 @@ async def test_a_question_whose_run_failed_is_not_answered_with_no(files: Files)
 
     assert (ran.status, ran.output) == (5, "")
     assert "out/passwd" in ran.errors
+
+
+async def test_a_question_whose_run_was_skipped_is_not_answered_either(files: Files) -> None:
+    (files.root / "away").symlink_to("/etc")
+    question = ("exists", "bank", "away/passwd", "--on-failure", "park", "--key", "skipped")
+    run = (await files(*question, "--no-wait")).output.strip()
+
+    async def waits() -> bool:
+        shown = await files.tieline("runs", "show", run, "-o", "json")
+        return bool(json.loads(shown.output)["state"] == "waiting_for_decision")
+
+    await until(waits)
+    await files.tieline("runs", "decide", run, "skip", "--value", "true", "--who", "ann", "--why", "she looked")
+    ran = await files(*question)
+
+    assert (ran.status, ran.output) == (5, "true\n")
+    assert "skipped by ann: she looked" in ran.errors
+
+
+@pytest.mark.parametrize("command", ["mv", "cp"])
+async def test_no_folder_is_made_on_the_way_to_a_new_name_if_none_may_be(files: Files, command: str) -> None:
+    files.remote(f"wayless/{command}.txt")
+
+    refused = await files(command, "bank", f"wayless/{command}.txt", f"{command}-way/to.txt", "--no-folders")
+    missing = not (files.root / f"{command}-way").exists()
+    done = await files(command, "bank", f"wayless/{command}.txt", f"{command}-way/to.txt")
+
+    assert (refused.status, missing, done.status) == (1, True, 0)
 
 
 async def test_a_folder_is_made_below_one_that_is_not_there_only_if_that_may_be_made(files: Files) -> None:
@@ -281,58 +350,6 @@ async def test_content_with_another_hash_than_it_should_have_is_not_written(file
     assert "hashed/letter.txt has another SHA-256 than it should" in wrong.errors
 
 
-WRONG = {
-    "an unknown profile": (["ls", "bank", "--profile", "prod"], 2, "there is no profile 'prod'"),
-    "an unknown adapter": (["ls", "bnak"], 2, "Did you mean 'bank'?"),
-    "an adapter of an HTTP API": (["ls", "parcels"], 2, "adapter 'parcels' leads to integration 'parcels'"),
-    "a path out of the root": (["get", "bank", "../secrets"], 2, "PATH: the path may not hold .. as a part"),
-    "a target out of the root": (["put", "bank", "LETTER", "a/../../b"], 2, "TO: the path may not hold .. as a part"),
-    "a home folder": (["ls", "bank", "~other"], 2, "PATH: the path may not begin with ~"),
-    "a file in the adapter's place": (["put", "LETTER", "bank", "in/"], 2, "adapter '"),
-    "no target": (["put", "bank", "LETTER"], 2, "nothing to send"),
-    "a file that is not here": (["put", "bank", "nowhere.txt", "in/"], 2, "nowhere.txt cannot be read (No such file"),
-    "a folder instead of a file": (["put", "bank", ".", "in/"], 2, ". cannot be read (Is a directory)"),
-    "two files to one name": (["put", "bank", "LETTER", "LETTER", "one"], 2, "name a folder, with / at its end"),
-    "one name twice": (["put", "bank", "LETTER", "LETTER", "in/"], 1, "two files of the run are to become in/letter"),
-    "a name of two lines": (["put", "bank", "new\nline", "in/"], 2, "'new\\nline' cannot be kept under its name: the"),
-    "a path for a name": (["put", "bank", "-", "--name", "a/b", "in/"], 2, "--name: the name of a file holds no slash"),
-    "no name for standard input": (
-        ["put", "bank", "-", "in/"],
-        2,
-        "what it is called with --name, or at the end of TO",
-    ),
-    "an unknown policy": (["put", "bank", "LETTER", "in/", "--overwrite", "yes"], 2, "--overwrite: Input should be"),
-    "an unknown end": (["put", "bank", "LETTER", "in/", "--on-failure", "wait"], 2, "--on-failure: Input should be"),
-    "no time": (["get", "bank", "a", "--to", "-", "--park-for", "long"], 2, "--park-for: "),
-    "no instant": (["put", "bank", "LETTER", "in/", "--modified", "then"], 2, "--modified 'then': expected a time ago"),
-    "a source of HTTP without a path": (["put", "bank", "--from", "crm", "in/"], 2, "expected ADAPTER:PATH"),
-    "an unknown source": (["put", "bank", "--from", "crmm:/x", "in/"], 2, "adapter 'crmm': there is none"),
-    "a source of SFTP": (["put", "bank", "--from", "bank:in/x", "in/"], 2, "name an adapter of an HTTP API"),
-    "a folder that is there": (["put", "bank", "LETTER", "folder"], 1, "folder is a folder"),
-    "a file that is not there": (["get", "bank", "no.txt", "--to", "-"], 1, "there is no file no.txt"),
-    "a folder to fetch": (["get", "bank", "folder", "--to", "-"], 1, "folder is a folder"),
-    "a missing local folder": (["get", "bank", "a", "--to", "no/b"], 2, "--to no/b: there is no folder no"),
-    "a missing folder to fetch into": (["get", "bank", "a", "--to", "no/"], 2, "there is no folder no: mkdir -p no"),
-    "several files into none": (["get", "bank", "a", "b", "--to", "one"], 2, "there is no folder one: mkdir -p one"),
-    "several files into one": (["get", "bank", "a", "b", "--to", "LETTER"], 2, "into a folder, and this is a file"),
-    "two files of one name": (["get", "bank", "a/x", "b/x", "--to", "."], 2, "a/x and b/x would both be written to x"),
-    "patterns among paths": (["get", "bank", "a", "b*", "--to", "-"], 2, "patterns and plain paths cannot be mixed"),
-    "a move to nowhere": (["get", "bank", "a", "--to", "-", "--after", "move"], 2, "error: after: move and move_to"),
-    "a short hash": (["get", "bank", "a", "--to", "-", "--sha256", "12"], 2, "--sha256: String should match"),
-    "a pattern for a folder": (["ls", "bank", "folder", "--glob", "a/b"], 2, "--glob: a pattern is about names"),
-    "a pattern to list": (
-        ["ls", "bank", "folder/*.csv"],
-        1,
-        "sftp ls bank --profile dev folder --glob '*.csv'",
-    ),
-    "a pattern to delete": (["rm", "bank", "*.csv"], 1, "one name, and no pattern here"),
-    "a file to list": (["ls", "bank", "folder/file.txt"], 1, "folder/file.txt is a file"),
-    "an unknown order": (["ls", "bank", "--sort", "date"], 2, "--sort: Input should be"),
-    "the root": (["rm", "bank", ".", "--recursive"], 1, "root folder itself is not to be moved or deleted"),
-    "both waiting and not": (["put", "bank", "LETTER", "in/", "--wait", "1", "--no-wait"], 2, "exclude each other"),
-}
-
-
 @pytest.mark.parametrize(("arguments", "status", "told"), WRONG.values(), ids=WRONG)
 async def test_what_people_type_wrong_is_answered_with_what_is_wrong(
     files: Files, arguments: list[str], status: int, told: str
@@ -368,8 +385,9 @@ async def test_nothing_is_stored_for_an_adapter_that_is_not_there(
     assert "in-vain.txt" not in kept.output
 
 
-async def test_json_and_content_do_not_share_standard_output(files: Files) -> None:
-    ran = await files("get", "bank", "letter.txt", "--to", "-", "--output", "json")
+@pytest.mark.parametrize("place", ["-", "/dev/stdout"])
+async def test_json_and_content_do_not_share_standard_output(files: Files, place: str) -> None:
+    ran = await files("get", "bank", "letter.txt", "--to", place, "--output", "json")
 
     assert ran.status == 2
     assert "cannot both go to standard output" in json.loads(ran.output)["error"]["message"]

@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import PendingActivityState
 
 from definitions.run import Decision
 from net.sftp import SftpSession
-from runtime.runs import RunCancelled
+from net.sftp_errors import SftpError
+from runtime.runs import RunCancelled, RunFailed
 from tests.fixtures.sftp_runs import SftpWorld, aged, sha256, upload_of
 from tests.fixtures.waiting import until
 
@@ -82,3 +84,35 @@ async def test_a_cancelled_upload_has_taken_away_what_it_sent_before_its_run_end
     with pytest.raises(RunCancelled):
         await sftp_world.tieline.runs.result(run_id, timeout=timedelta(seconds=30))
     assert sftp_world.names() == []
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "given up"])
+async def test_a_run_that_ends_between_two_attempts_leaves_nothing_on_the_server(
+    sftp_world: SftpWorld, some_bytes: bytes, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    async def breaks(session: SftpSession, path: str, chunks: AsyncIterator[bytes], **options: Any) -> int:
+        async def first_and_no_more() -> AsyncIterator[bytes]:
+            yield await anext(chunks)
+            raise SftpError("connection_lost", "the line broke")
+
+        return await write(session, path, first_and_no_more(), **options)
+
+    write = SftpSession.write
+    monkeypatch.setattr(SftpSession, "write", breaks)
+    more = {"give_up_after": "1s"} if ending == "given up" else {}
+    run_id = (await sftp_world.start("upload", **upload_of(await sftp_world.keep(some_bytes), **more))).id
+    await until(lambda: any(name.endswith(".part") for name in sftp_world.names()))
+
+    if ending == "cancelled":
+        await until(lambda: failed_once(sftp_world, run_id))
+        await sftp_world.tieline.runs.cancel(run_id)
+    with pytest.raises(RunCancelled if ending == "cancelled" else RunFailed):
+        await sftp_world.tieline.runs.result(run_id, timeout=timedelta(seconds=30))
+    assert sftp_world.names() == []
+
+
+async def failed_once(world: SftpWorld, run_id: str) -> bool:
+    """Its activity waits to be repeated."""
+    pending = (await world.tieline.client.get_workflow_handle(run_id).describe()).raw_description.pending_activities
+    waiting = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    return any(each.attempt > 1 and each.state == waiting for each in pending)

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import asyncssh
 import pytest
@@ -19,8 +20,10 @@ from net.sftp import SftpSession
 from net.sftp_errors import SftpError
 from runtime.account_test import try_account
 from runtime.doctor_accounts import account_findings
+from runtime.doctor_runs import decision_findings
 from runtime.findings import State
 from runtime.profiles import bind
+from runtime.run_filter import RunFilter
 from runtime.runs import NotWaiting, RunFailed
 from storage.accounts import ACTIVE, NEEDS_RECONNECT
 from tests.fixtures.sftp_runs import ADAPTER, LIMIT, SftpWorld, upload_of
@@ -42,13 +45,14 @@ class Desk:
         self.tieline = world.tieline
         self._profiles = 0
 
-    async def start(self) -> str:
+    async def start(self, **operation: Any) -> str:
         self._profiles += 1
         profile = f"desk-{self._profiles}"
         await bind(self.tieline.stores, profile, ADAPTER, ADAPTER)
         integration = await self.tieline.stores.definitions.integration(ADAPTER)
         credential = CredentialRef(adapter=ADAPTER, profile=profile)
-        return (await self.tieline.runs.start(SftpList(type="sftp.list"), credential, integration)).id
+        model = SftpList.model_validate({"type": "sftp.list", **operation})
+        return (await self.tieline.runs.start(model, credential, integration)).id
 
     async def waiting(self, state: str, count: int = 1) -> list[str]:
         """Runs that wait in this state."""
@@ -212,6 +216,42 @@ async def test_the_doctor_tells_of_a_changed_key_and_what_to_do(changed: Desk) -
     assert finding.message == "needs reconnect (host_key_changed)"
     assert finding.action is not None
     assert finding.action.startswith(f"tieline accounts host-keys {ADAPTER} --look")
+    assert f"then tieline accounts trust-host-key {ADAPTER} KEY --why TEXT" in finding.action
+
+
+async def test_the_doctor_tells_once_of_all_runs_that_wait_with_a_key_with_what_lets_them_go_on(
+    changed: Desk, sshd: Sshd
+) -> None:
+    runs = await changed.waiting("waiting_for_decision", count=2)
+    expected = fingerprint((await changed.tieline.stores.host_keys.of(ADAPTER))[0].line)
+
+    async def both() -> bool:
+        """Listed, which is later than that they are so."""
+        return {run.id async for run in changed.tieline.runs.list(RunFilter(state="waiting_for_decision"))} >= set(runs)
+
+    await until(both)
+    [finding] = [each async for each in decision_findings(changed.tieline.runs) if f" {ADAPTER}, " in each.message]
+    keys = f"shows another host key, {fingerprint(sshd.public_key())} (ssh-ed25519), where {expected} is expected"
+    assert finding.state is State.WRONG
+    assert re.match(rf"\d+ wait with account {ADAPTER}, the longest since .* UTC: {sshd.place}", finding.message)
+    assert finding.message.endswith(keys)
+    assert finding.action is not None
+    assert re.search(
+        r"tieline runs decide run-\w+ trust --why TEXT, or fail; trust lets all \d+ of them go on$", finding.action
+    )
+
+
+async def test_a_run_that_waits_for_another_decision_is_no_longer_said_to_wait_with_a_key(changed: Desk) -> None:
+    run_id = await changed.start(path="nosuch", on_failure="park")
+    await until(partial(changed.is_, run_id, "waiting_for_decision"), limit=30)
+    before = (await changed.tieline.runs.summary(run_id)).waiting
+
+    await changed.tieline.runs.decide(run_id, NEW_KEY)
+    await until(partial(changed.asked, run_id, 2), limit=30)
+
+    assert before is not None
+    assert before.host_key is not None
+    assert (await changed.tieline.runs.summary(run_id)).waiting is None
 
 
 async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_did_not_allow_it(desk: Desk) -> None:
@@ -224,11 +264,13 @@ async def test_a_server_whose_key_nobody_checks_is_refused_where_the_operator_di
     with pytest.raises(RunFailed, match="insecure") as failed:
         await desk.done(await desk.start())
     assert failed.value.failure.category == "no_trust"
-    told = [each.message async for each in account_findings(stores) if each.subject == "sftp"]
-    assert told == [
+    [finding] = [each async for each in account_findings(stores) if each.subject == "sftp"]
+    assert finding.message == (
         f"integration {ADAPTER} looks at no host key (accounts {ADAPTER}), so their runs fail: "
         "TIELINE_SFTP_INSECURE is not set"
-    ]
+    )
+    trust = f"tieline accounts trust-host-key {ADAPTER} SHA256:… --why TEXT"
+    assert finding.action == f"give it auth.host_key: confirm_first, then for each: {trust}"
 
 
 async def test_a_decision_to_retry_sends_a_file_again_that_is_gone_under_both_names(

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from datetime import timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from examples.externalsystems import Systems
 from runtime.assembly import open_worker
 from runtime.temporal_server import TemporalAddress
 from tests.acceptance.stopped_transfers import MODULE, STOPS
+from tests.fixtures.forked import python
 from tests.fixtures.sftp_runs import SftpWorld, open_sftp_world, sha256, upload_of
 from tests.fixtures.sshd import Sshd
 
@@ -38,9 +38,9 @@ async def said(worker: asyncio.subprocess.Process, word: str, limit: float = 60)
 
 async def overtake(world: SftpWorld, content: bytes) -> dict[str, SftpResult]:
     """What the runs ended with; the worker that began them has gone on afterwards, until it has ended all of them."""
-    command = (sys.executable, "-m", MODULE)
+    command = ("-m", MODULE)
     environment = os.environ | world.tieline.environment()
-    worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    worker = await python(*command, stdout=asyncio.subprocess.PIPE, env=environment)
     try:
         await said(worker, "ready")
         asset = await world.keep(content)

@@ -61,6 +61,7 @@ async def test_another_host_key_is_told_with_the_command_that_trusts_it(stores: 
     assert STRANGER.get_fingerprint() in outcome.told
     presented = asyncssh.import_public_key(sshd.public_key()).get_fingerprint()
     assert f"tieline accounts trust-host-key partner {presented} --why TEXT" in (outcome.action or "")
+    assert outcome.as_json()["failure"].suggested_action == outcome.action, "no run waits that could be decided about"
 
 
 async def test_a_refused_login_is_told_and_the_account_is_left_as_it_was(stores: Stores, sshd: Sshd) -> None:

@@ -14,6 +14,7 @@ from storage.assets.s3 import S3Blobs
 from storage.database import Database
 from storage.schema import assets
 from tests.fixtures.assets import age, marks, of_another_installation, pieces, whole
+from tests.fixtures.databases import migrated_sqlite
 from tests.fixtures.s3 import S3Server
 
 OURS, THEIRS = b"of ours", b"of theirs"
@@ -37,10 +38,9 @@ def opened_again(request: pytest.FixtureRequest, asset_folder: Path) -> Callable
 
 
 @pytest_asyncio.fixture
-async def other_database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+async def other_database(tmp_path: Path) -> AsyncIterator[Database]:
     """Of another installation."""
-    file = shutil.copy(migrated_file, tmp_path / "other.db")
-    database = await of_another_installation(Database(f"sqlite+aiosqlite:///{file}"), OTHER)
+    database = await of_another_installation(Database(await migrated_sqlite(tmp_path / "other.db")), OTHER)
     yield database
     await database.dispose()
 

@@ -13,7 +13,7 @@ from gateway.connect import connect_routes
 from gateway.loopback import PortTaken, serving_connect
 from tests.fixtures.authorization_server import TOKEN, instead
 from tests.fixtures.consented import BASE_URL, Connecting
-from tests.fixtures.http import Answer
+from tests.fixtures.http import NO_TLS, Answer
 
 HTTPS = "https://tieline.example"
 
@@ -22,7 +22,7 @@ HTTPS = "https://tieline.example"
 async def visiting(connecting: Connecting, base: str = BASE_URL) -> AsyncIterator[httpx2.AsyncClient]:
     """A browser that sees the pages under this address."""
     transport = httpx2.ASGITransport(Starlette(routes=list(connect_routes(connecting.connector))))
-    async with httpx2.AsyncClient(transport=transport, base_url=base, follow_redirects=False) as browser:
+    async with httpx2.AsyncClient(transport=transport, base_url=base, follow_redirects=False, verify=NO_TLS) as browser:
         yield browser
 
 
@@ -36,7 +36,7 @@ async def to_provider(connecting: Connecting, visitor: httpx2.AsyncClient, link:
     """Follow the link and consent; returns the address that the browser is sent back to."""
     reply = await visitor.get(link)
     assert reply.status_code == 303, reply.text
-    async with httpx2.AsyncClient(follow_redirects=False) as http:
+    async with httpx2.AsyncClient(follow_redirects=False, verify=NO_TLS) as http:
         return str((await http.get(reply.headers["Location"])).headers["Location"])
 
 

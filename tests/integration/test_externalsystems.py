@@ -14,6 +14,7 @@ import pytest_asyncio
 from examples.externalsystems import Systems, serve
 from examples.externalsystems.accepted import BANK, CRM, GIPHY, SYSTEMS, TWITTER
 from examples.externalsystems.tokens import TokenBook
+from tests.fixtures.http import NO_TLS
 from tests.fixtures.waiting import until
 
 TOKEN_FORM = {"grant_type": "client_credentials"}
@@ -27,13 +28,13 @@ async def systems() -> AsyncIterator[Systems]:
 
 @pytest_asyncio.fixture
 async def web(systems: Systems) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=systems.base_url, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=systems.base_url, trust_env=False, verify=NO_TLS) as client:
         yield client
 
 
 @pytest_asyncio.fixture
 async def flaky(systems: Systems) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=systems.flaky_url + "/flaky", trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=systems.flaky_url + "/flaky", trust_env=False, verify=NO_TLS) as client:
         yield client
 
 
@@ -330,7 +331,7 @@ async def test_everything_below_a_path_is_found_by_its_slash(systems: Systems, f
 
 
 async def test_systems_end_while_requests_wait() -> None:
-    async with serve() as systems, httpx2.AsyncClient(trust_env=False) as client:
+    async with serve() as systems, httpx2.AsyncClient(trust_env=False, verify=NO_TLS) as client:
         waiting = asyncio.create_task(client.post(f"{systems.flaky_url}/flaky/ok:wait=600/parcel-forgotten"))
         await until(lambda: systems.ledger.effects("parcel-forgotten") == 1)
         systems_end = time.monotonic()
@@ -348,7 +349,7 @@ async def test_the_process_announces_its_addresses_and_ends_when_told(tmp_path: 
     try:
         await until(ready.exists)
         addresses = json.loads(ready.read_text())
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, verify=NO_TLS) as client:
             here = await client.get(addresses["base_url"] + "/_ledger")
             there = await client.get(addresses["flaky_url"] + "/flaky/ok/hello")
     finally:

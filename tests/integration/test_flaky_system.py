@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from examples.externalsystems import Systems, serve
 from examples.externalsystems.script import ScriptError, Step, parse_script
+from tests.fixtures.http import NO_TLS
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -20,7 +21,7 @@ async def systems() -> AsyncIterator[Systems]:
 
 @pytest_asyncio.fixture
 async def flaky(systems: Systems) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=systems.flaky_url + "/flaky", trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=systems.flaky_url + "/flaky", trust_env=False, verify=NO_TLS) as client:
         yield client
 
 

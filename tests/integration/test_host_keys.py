@@ -32,13 +32,12 @@ class Desk:
         self.accounts = bench.accounts
         self.host_keys = HostKeys(bench.database, self.definitions)
 
-    async def declare(self) -> None:
-        for policy in POLICIES:
-            text = (
-                f"{{kind: integration, key: {policy}, name: Files, base_url: 'sftp://files.example:2222', "
-                f"auth: {{type: sftp, host_key: {policy}}}}}"
-            )
-            await self.definitions.apply(load_text(text, f"{policy}.yaml"))
+    async def declare(self, key: str, policy: str) -> None:
+        text = (
+            f"{{kind: integration, key: {key}, name: Files, base_url: 'sftp://files.example:2222', "
+            f"auth: {{type: sftp, host_key: {policy}}}}}"
+        )
+        await self.definitions.apply(load_text(text, f"{key}.yaml"))
 
     async def lines(self, name: str) -> list[str]:
         return [each.line for each in await self.host_keys.of(name)]
@@ -47,7 +46,8 @@ class Desk:
 @pytest_asyncio.fixture
 async def desk(bench: Bench) -> Desk:
     made = Desk(bench)
-    await made.declare()
+    for policy in POLICIES:
+        await made.declare(policy, policy)
     return made
 
 
@@ -119,11 +119,76 @@ async def test_a_presented_key_replaces_the_servers_own_lines_and_no_others(desk
     assert await desk.lines("files") == [lines[0], lines[2], f"[files.example]:2222 {keys[2]}"]
 
 
+@pytest.mark.parametrize(
+    ("own", "others"),
+    [
+        ("[files.example]:2222 {old}", ["[new.example]:2222 {new}"]),
+        ("[Files.Example]:2222 {old}", []),
+        ("[files.example.]:2222 {old}", []),
+        ("files.example {old}", ["@revoked other.example {new}"]),
+    ],
+    ids=["known of another host", "in other case", "with a dot", "revoked for another host"],
+)
+async def test_a_presented_key_is_what_the_server_is_known_by_from_then_on(
+    desk: Desk, keys: list[str], own: str, others: list[str]
+) -> None:
+    old, new = keys[:2]
+    lines = [each.format(old=old, new=new) for each in (own, *others)]
+    await desk.accounts.create("files", "known_hosts", {}, SECRETS, lines)
+    await desk.host_keys.trust_presented("files", change(new, (fingerprint(old),)), who="Ben", why="moved")
+
+    assert await desk.lines("files") == [*lines[1:], f"[files.example]:2222 {new}"]
+
+
+async def test_a_key_confirmed_under_another_policy_goes_when_the_server_has_a_new_one(
+    desk: Desk, keys: list[str]
+) -> None:
+    await desk.accounts.create("files", "pinned", {}, SECRETS, keys[:1])
+    await desk.declare("pinned", policy="known_hosts")
+    asked = change(keys[1], expected=(fingerprint(keys[0]),))
+    await desk.host_keys.trust_presented("files", asked, who="Ben", why="moved")
+
+    assert await desk.lines("files") == [f"[files.example]:2222 {keys[1]}"]
+
+
+async def test_a_key_that_was_revoked_since_is_not_taken(desk: Desk, keys: list[str]) -> None:
+    lines = [f"[files.example]:2222 {keys[0]}", f"@revoked * {keys[1]}"]
+    await desk.accounts.create("files", "known_hosts", {}, SECRETS, lines)
+    asked = change(keys[1], expected=(fingerprint(keys[0]),))
+    await desk.host_keys.trust_presented("files", asked, who="Cem", why="late")
+
+    assert await desk.lines("files") == lines
+
+
+async def test_each_key_is_shown_by_what_it_counts_for_at_the_login(desk: Desk, keys: list[str]) -> None:
+    lines = [
+        f"[Files.Example]:2222 {keys[0]}",
+        f"[files.example]:2222 {keys[1]}",
+        f"@revoked * {keys[1]}",
+        f"other.example {keys[0]}",
+        f"@cert-authority *.example {keys[0]}",
+        f"@cert-authority [*.example]:2222 {keys[2]}",
+    ]
+    await desk.accounts.create("files", "known_hosts", {}, SECRETS, lines)
+
+    found = [each.role for each in await desk.host_keys.of("files")]
+
+    assert found == ["trusted", "revoked", "revoked", "unused", "unused", "authority"]
+
+
+async def test_no_key_counts_where_none_is_looked_at(desk: Desk, keys: list[str]) -> None:
+    await desk.accounts.create("files", "pinned", {}, SECRETS, keys[:1])
+    await desk.declare("pinned", policy="insecure")
+
+    assert [each.role for each in await desk.host_keys.of("files")] == ["unused"]
+
+
 async def test_trusting_the_same_key_for_a_second_run_changes_nothing(desk: Desk, keys: list[str]) -> None:
     await desk.accounts.create("files", "confirm_first", {}, SECRETS, keys[:1])
-    await desk.host_keys.trust_presented("files", change(keys[1]), who="Ben", why="asked")
+    asked = change(keys[1], expected=(fingerprint(keys[0]),))
+    await desk.host_keys.trust_presented("files", asked, who="Ben", why="asked")
     version = (await desk.accounts.get("files")).version
-    await desk.host_keys.trust_presented("files", change(keys[1]), who="Cem", why="asked, too")
+    await desk.host_keys.trust_presented("files", asked, who="Cem", why="asked, too")
 
     assert (await desk.accounts.get("files")).version == version
     assert [each.added_by for each in await desk.host_keys.of("files")] == ["Ben"]

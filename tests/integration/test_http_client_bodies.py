@@ -1,10 +1,8 @@
 """Bodies over the wire: whole and within their limit, or refused with what is known about the request."""
 
 import gzip
-import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,6 +10,7 @@ from net.client import GuardedClient
 from net.errors import NetError, Sent
 from net.messages import DEFAULT_MAX_BYTES, OutboundRequest, SendTrace
 from tests.fixtures.http import Answer, FaultServer, Headers, Received, Wire, request_to
+from tests.fixtures.memory import growth_during
 
 MIB = 1024 * 1024
 GZIP: Headers = [("Content-Encoding", "gzip")]
@@ -33,16 +32,6 @@ async def still_usable(http_client: GuardedClient, http_server: FaultServer) -> 
     assert (await http_client.send(request_to(http_server, "/after"))).body == b"fine"
 
 
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < 20 * MIB
-    finally:
-        tracemalloc.stop()
-
-
 async def failure(client: GuardedClient, request: OutboundRequest) -> NetError:
     """How a call failed whose request had arrived and was answered."""
     trace = SendTrace()
@@ -56,8 +45,9 @@ async def test_a_gzip_bomb_is_stopped_at_the_cap_within_20_mib_of_memory(
     http_client: GuardedClient, http_server: FaultServer, bomb: bytes
 ) -> None:
     http_server.reply("/", body=bomb, headers=GZIP)
-    with little_memory():
-        failed = await failure(http_client, request_to(http_server, method="POST", content=b"{}"))
+    request = request_to(http_server, method="POST", content=b"{}")
+    failed, grown = await growth_during(failure(http_client, request))
+    assert grown < 20 * MIB
     assert (failed.code, failed.sent, failed.status) == ("response_too_large", Sent.ANSWERED, 200)
     assert str(failed).endswith(f"answered 200 with a body of more than {DEFAULT_MAX_BYTES} bytes")
 
@@ -78,8 +68,8 @@ async def test_30_layers_of_gzip_are_refused_within_20_mib_of_memory(
     for _ in range(29):
         body = gzip.compress(body, 1)
     http_server.reply("/", body=body, headers=[("Content-Encoding", ", ".join(["gzip"] * 30))])
-    with little_memory():
-        failed = await failure(http_client, request_to(http_server))
+    failed, grown = await growth_during(failure(http_client, request_to(http_server)))
+    assert grown < 20 * MIB
     assert (failed.code, failed.sent) == ("undecodable_body", Sent.ANSWERED)
 
 

@@ -153,18 +153,18 @@ async def ids_in(database: Database) -> list[str]:
         return list(await connection.scalars(select(installation.c.id)))
 
 
-async def test_processes_that_start_at_once_migrate_once(database_url: str) -> None:
-    assert await asyncio.gather(*(migrated_by_a_process(database_url) for _ in range(3))) == [0, 0, 0]
+async def test_processes_that_start_at_once_migrate_once(empty_database_url: str) -> None:
+    assert await asyncio.gather(*(migrated_by_a_process(empty_database_url) for _ in range(3))) == [0, 0, 0]
 
-    async with opened(database_url) as database, database.read() as connection:
+    async with opened(empty_database_url) as database, database.read() as connection:
         assert await connection.run_sync(differences) == []
         assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
 
 
-async def test_a_killed_migration_leaves_nothing_and_the_next_start_completes_it(database_url: str) -> None:
-    assert await migrated_by_a_process(database_url, dies_at=5) == -signal.SIGKILL
+async def test_a_killed_migration_leaves_nothing_and_the_next_start_completes_it(empty_database_url: str) -> None:
+    assert await migrated_by_a_process(empty_database_url, dies_at=5) == -signal.SIGKILL
 
-    async with opened(database_url) as database:
+    async with opened(empty_database_url) as database:
         assert await schema_of(database) == []
         await database.migrate()
         async with database.read() as connection:
@@ -195,8 +195,8 @@ async def test_a_database_newer_than_the_program_is_refused_before_anything_is_t
         assert await schema_of(stores.database) == before
 
 
-async def test_a_database_that_holds_the_tables_of_something_else_is_refused_untouched(database_url: str) -> None:
-    async with opened(database_url) as database:
+async def test_a_database_that_holds_the_tables_of_something_else_is_refused_untouched(empty_database_url: str) -> None:
+    async with opened(empty_database_url) as database:
         async with database.write() as connection:
             await connection.execute(text("CREATE TABLE tokens (id INTEGER PRIMARY KEY)"))
         before = await schema_of(database)

@@ -15,7 +15,7 @@ from definitions.run import Failure, SftpCall, Verdict
 from definitions.sftp import SftpResult
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts
-from tests.fixtures.sftp_runs import OPERATION, upload_of
+from tests.fixtures.sftp_runs import OPERATION, aged, upload_of
 from tests.fixtures.waiting import until
 
 
@@ -209,3 +209,30 @@ async def test_an_error_of_our_own_tells_no_more_than_its_class(
 
     assert (failure.verdict, failure.category) == (Verdict.AGAIN, "internal_error")
     assert "secret" not in failure.message
+
+
+@pytest.mark.parametrize("type_", ["upload", "download"])
+async def test_an_attempt_that_brought_something_is_followed_by_another_at_once_and_one_in_vain_after_longer(
+    troubled: Attempts, faulty: FaultySftp, environment: ActivityEnvironment, type_: str
+) -> None:
+    content = b"x" * 6_000_000
+    troubled.path("a").write_bytes(content)
+    aged(troubled.path("a"))
+    operation = upload_of(await troubled.keep(content)) if type_ == "upload" else {"paths": ["a"]}
+    faulty.drop_after = 5_000_000
+
+    waits = [await _wait_after_a_lost_line(environment, troubled, type_, operation)]
+    faulty.hang_up_after_login = True
+    waits += [await _wait_after_a_lost_line(environment, troubled, type_, operation) for _ in range(3)]
+
+    assert waits == [1, 1, 2, 4]
+
+
+async def _wait_after_a_lost_line(
+    environment: ActivityEnvironment, attempts: Attempts, type_: str, operation: dict[str, Any]
+) -> float:
+    environment.info = replace(environment.info, attempt=40, heartbeat_details=[attempts.told] if attempts.told else [])
+    with pytest.raises(ApplicationError) as raised:
+        await operate(environment, attempts, type_, **operation)
+    assert raised.value.next_retry_delay is not None
+    return raised.value.next_retry_delay.total_seconds()

@@ -1,13 +1,17 @@
 """Checksums and markers of uploads: they overwrite nobody's files, and attest the file that they stand beside."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import asyncssh
 import pytest
 
 from definitions.run import Verdict
 from definitions.sftp import SftpUpload
-from tests.fixtures.sftp_attempts import Attempts, Cut
+from net.sftp_errors import SftpError
+from tests.fixtures.faulty_sftp import FaultySftp
+from tests.fixtures.sftp_attempts import Attempts, Cut, run_to_be_cancelled
 from tests.fixtures.sftp_runs import sha256, upload_of
 
 BESIDE: dict[str, dict[str, Any]] = {
@@ -103,23 +107,24 @@ async def test_a_checksum_does_not_stay_beside_the_file_of_a_run_that_was_quicke
 @pytest.mark.parametrize(
     ("paths", "more"),
     [
-        (["a", "a.sha256"], {"checksum_file": True}),
-        (["a.done", "a"], {"marker_file": "{name}.done"}),
-        (["in/a", "in/b"], {"marker_file": "all.done"}),
-        (["a"], {"checksum_file": True, "marker_file": "./{name}.sha256"}),
-        (["a"], {"marker_file": "./{name}"}),
+        (["in/a", "link/a"], {}),
+        (["in/a", "link/a.sha256"], {"checksum_file": True}),
+        (["in/a", "link/a.done"], {"marker_file": "{name}.done"}),
     ],
+    ids=["files", "checksum", "marker"],
 )
-async def test_no_name_is_given_to_two_files_of_a_run(
+async def test_no_name_is_given_to_two_files_of_a_run_by_a_link_on_the_server(
     attempts: Attempts, paths: list[str], more: dict[str, Any]
 ) -> None:
+    attempts.path("in").mkdir()
+    attempts.path("link").symlink_to("in")
     source = {"type": "asset", "asset": await attempts.keep(b"content")}
     files = [{"source": source, "path": path} for path in paths]
 
     failure = await attempts.fails("upload", files=files, **more)
 
     assert (failure.verdict, failure.category) == (Verdict.FINAL, "invalid_request")
-    assert attempts.names() == []
+    assert list(attempts.path("in").iterdir()) == []
 
 
 @pytest.mark.parametrize("more", [{"marker_file": "{name}"}, {"marker_file": "{name}.sha256", "checksum_file": True}])
@@ -149,3 +154,44 @@ async def test_a_marker_that_cannot_be_written_fails_with_the_word_that_the_file
     assert "file.bin has its final name, and its marker file.bin.done is missing" in failure.message
     assert again.sha256 == sha256(b"content")
     assert attempts.names() == ["file.bin", "file.bin.done"]
+
+
+@pytest.mark.parametrize(("there", "left"), [(None, []), (b"old", ["file.bin"])], ids=["none", "another"])
+@pytest.mark.parametrize("ends", ["refused", "later", "cancelled"])
+async def test_a_checksum_does_not_attest_what_was_not_published(
+    troubled: Attempts, faulty: FaultySftp, there: bytes | None, left: list[str], ends: str
+) -> None:
+    if there is not None:
+        troubled.path("file.bin").write_bytes(there)
+    operation = upload_of(await troubled.keep(b"content"), overwrite="replace", checksum_file=True)
+
+    await end_before_it_is_published(troubled, faulty, ends, operation)
+
+    assert troubled.names() == left
+
+
+async def end_before_it_is_published(
+    attempts: Attempts, faulty: FaultySftp, ends: str, operation: dict[str, Any]
+) -> None:
+    """With the checksum in its place: by the server, by a later attempt that cannot go on, or by somebody."""
+
+    def refuse(_: str, target: str) -> bool:
+        if target.endswith("file.bin"):
+            faulty.refuse["rename"] = asyncssh.SFTPPermissionDenied("no")
+        return False
+
+    def full(*_: object) -> bool:
+        raise SftpError("no_space", "no space left")
+
+    if ends == "cancelled":
+        checksum = Cut("rename", when=lambda _, target: target.endswith(".sha256"))
+        with pytest.raises(asyncio.CancelledError):
+            await run_to_be_cancelled(attempts, "upload", checksum, operation)
+        return
+    last = Cut("rename", when=refuse)
+    if ends == "later":
+        lost = Cut("rename", when=lambda _, target: target.endswith("file.bin"))
+        await attempts.fails("upload", cut=lost, **operation)
+        last = Cut("write", when=full)
+    failure = await attempts.fails("upload", attempt=2, cut=last, **operation)
+    assert failure.verdict is Verdict.FINAL

@@ -233,8 +233,7 @@ async def test_where_nobody_may_look_a_second_rename_tells_what_became_of_the_fi
 async def test_a_server_that_takes_files_away_when_they_are_closed_gets_each_once(
     troubled: Attempts, faulty: FaultySftp
 ) -> None:
-    troubled.path("taken").mkdir()
-    faulty.moves_arrivals_to = "files/taken"
+    faulty.moves_arrivals_to = "taken"
     troubled.modes = {"rename": False, "moves_on_arrival": True}
 
     result = await troubled.do("upload", **upload_of(await troubled.keep(b"content")))
@@ -244,8 +243,7 @@ async def test_a_server_that_takes_files_away_when_they_are_closed_gets_each_onc
 
 
 async def test_one_that_was_taken_when_it_was_closed_is_not_sent_again(troubled: Attempts, faulty: FaultySftp) -> None:
-    troubled.path("taken").mkdir()
-    faulty.moves_arrivals_to = "files/taken"
+    faulty.moves_arrivals_to = "taken"
     troubled.modes = {"rename": False, "moves_on_arrival": True}
     operation = upload_of(await troubled.keep(b"content"))
     with pytest.raises(CallFailed):
@@ -285,6 +283,20 @@ async def test_a_server_that_changes_what_it_is_sent_is_believed_after_some_atte
     assert [failure.verdict for failure in failures] == [Verdict.AGAIN] * (PATIENCE - 1) + [Verdict.FINAL]
     assert "line ends" in failures[-1].suggested_action
     assert troubled.names() == []
+
+
+async def test_a_server_that_gives_no_reason_is_believed_after_some_times_and_not_for_lines_that_were_lost(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    operation = upload_of(await troubled.keep(b"content"))
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", attempt=20, cut=Cut("rename"), **operation)
+    faulty.refuse["rename"] = asyncssh.SFTPFailure("the file is in use")
+
+    failures = [await troubled.fails("upload", attempt=21 + each, **operation) for each in range(PATIENCE)]
+
+    assert [failure.category for failure in failures] == ["failure"] * PATIENCE
+    assert [failure.verdict for failure in failures] == [Verdict.AGAIN] * (PATIENCE - 1) + [Verdict.FINAL]
 
 
 async def test_a_changed_host_key_is_for_a_person_to_decide_with_both_fingerprints(

@@ -10,6 +10,7 @@ from activities.http import HttpActivities
 from activities.parking import CallFailed
 from activities.sftp_files import SftpFiles
 from activities.sftp_judge import PATIENCE
+from activities.streams import SourceFailed
 from auth.credential import Credential
 from definitions.integration import Integration
 from definitions.operation import Delivery, HttpOperation
@@ -21,6 +22,7 @@ from storage.waiters import Waiter
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.http import FaultServer
 from tests.fixtures.sftp_attempts import Attempts
+from tests.fixtures.sftp_runs import aged
 
 BANK = CredentialRef(adapter="bank", profile="production")
 CONTENT = b"0123456789abcdef" * 40_000
@@ -119,3 +121,22 @@ async def test_a_server_that_gives_no_reason_is_believed_after_some_attempts(
     failure = await failure_of_sending(troubled, http_client, http_server, Delivery.KEYED, attempt)
 
     assert (failure.verdict, failure.category) == (verdict, "failure")
+
+
+async def test_a_file_that_changes_while_it_is_read_is_not_given_out_whole(troubled: Attempts) -> None:
+    """Its length stays, in which nothing would be seen: so the last piece is missing."""
+    troubled.path("a").write_bytes(CONTENT)
+    aged(troubled.path("a"))
+    given: list[bytes] = []
+
+    async def read() -> None:
+        async with SftpFiles(troubled, troubled).open(BANK, "a") as opened:
+            async for chunk in opened.open():
+                given.append(chunk)
+                troubled.path("a").write_bytes(CONTENT[::-1])
+
+    with pytest.raises(SourceFailed) as raised:
+        await read()
+
+    assert (raised.value.failure.verdict, raised.value.failure.category) == (Verdict.AGAIN, "source_changed")
+    assert 0 < len(b"".join(given)) < len(CONTENT)

@@ -267,6 +267,58 @@ async def test_a_folder_is_deleted_with_what_it_holds_but_not_what_its_links_lea
     assert not attempts.path("old").exists()
 
 
+@pytest.mark.parametrize("below", ["", "/below"], ids=["top", "below"])
+async def test_what_comes_into_a_folder_while_it_is_deleted_is_deleted_too(attempts: Attempts, below: str) -> None:
+    put(attempts, "old/below/1")
+    coming = iter(range(3))
+
+    def comes(path: str) -> bool:
+        if path.endswith(f"old{below}") and (number := next(coming, None)) is not None:
+            put(attempts, f"old{below}/new{number}")
+        return False
+
+    await attempts.do("delete", path="old", recursive=True, cut=Cut("rmdir", when=comes))
+
+    assert not attempts.path("old").exists()
+    assert next(coming, None) is None
+
+
+async def test_a_folder_into_which_files_come_all_the_time_is_told_of(attempts: Attempts) -> None:
+    put(attempts, "old/1")
+    coming = iter(range(100))
+
+    def comes(_: str) -> bool:
+        put(attempts, f"old/new{next(coming)}")
+        return False
+
+    failure = await attempts.fails("delete", path="old", recursive=True, cut=Cut("rmdir", when=comes))
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "not_empty")
+    assert failure.suggested_action == "stop what writes there, then try again"
+
+
+@pytest.mark.parametrize("permissions", ["0777", "750"])
+async def test_a_folder_has_the_permissions_that_were_asked_for_whatever_the_server_takes_away(
+    attempts: Attempts, permissions: str
+) -> None:
+    await cut_off(attempts, "mkdir", Cut("set_attributes"), path="lost", permissions="0777")
+
+    await attempts.do("mkdir", attempt=2, path="lost", permissions="0777")
+    attempts.forget()
+    await attempts.do("mkdir", path="new", permissions=permissions)
+
+    assert attempts.path("lost").stat().st_mode & 0o777 == 0o777
+    assert attempts.path("new").stat().st_mode & 0o777 == int(permissions, 8)
+
+
+async def test_a_folder_that_was_there_keeps_its_permissions(attempts: Attempts) -> None:
+    attempts.path("old").mkdir(mode=0o700)
+
+    await attempts.do("mkdir", path="old", permissions="0777")
+
+    assert attempts.path("old").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("path", [".", "/", "a/.."])
 async def test_the_root_folder_itself_is_not_deleted(attempts: Attempts, path: str) -> None:
     put(attempts, "a")

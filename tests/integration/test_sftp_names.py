@@ -7,9 +7,11 @@ import asyncssh
 import pytest
 
 from activities.parking import CallFailed
+from activities.sftp_judge import PATIENCE
 from definitions.run import Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
+from tests.fixtures.sftp_runs import upload_of
 
 POSIX_RENAME = b"posix-rename@openssh.com"
 
@@ -27,14 +29,15 @@ async def test_a_file_moved_onto_itself_is_refused_and_stays(
     assert troubled.path("a").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("attempt", [1, 5])
+@pytest.mark.parametrize("refusals", [0, PATIENCE - 1])
 async def test_a_file_whose_new_name_is_itself_in_other_capitals_is_never_removed_to_make_place(
-    troubled: Attempts, faulty: FaultySftp, attempt: int
+    troubled: Attempts, faulty: FaultySftp, refusals: int
 ) -> None:
     faulty.without, faulty.folds_case = {POSIX_RENAME}, True
+    troubled.told = {"refusals": refusals}
     troubled.path("report").write_bytes(b"precious")
 
-    failure = await troubled.fails("move", attempt=attempt, path="report", to="REPORT", overwrite="replace")
+    failure = await troubled.fails("move", path="report", to="REPORT", overwrite="replace")
 
     assert (failure.verdict, failure.category) == (Verdict.FINAL, "already_exists")
     assert troubled.path("report").read_bytes() == b"precious"
@@ -148,3 +151,20 @@ async def test_a_replacement_that_was_cut_off_leaves_the_new_file_alone_where_no
 
     assert troubled.names() == (["b"] if type_ == "move" else ["a", "b"])
     assert troubled.path("b").read_bytes() == b"new"
+
+
+async def test_a_name_that_leaves_no_room_for_its_checksum_is_refused_before_anything_is_sent(
+    attempts: Attempts,
+) -> None:
+    operation = upload_of(await attempts.keep(b"x"), "n" * 249, checksum_file=True)
+
+    failure = await attempts.fails("upload", **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "bad_path")
+    assert failure.suggested_action == "give the file a shorter name, or leave the checksum out"
+
+
+async def test_the_longest_name_that_has_a_checksum_arrives_with_it(attempts: Attempts) -> None:
+    await attempts.do("upload", **upload_of(await attempts.keep(b"x"), "n" * 248, checksum_file=True))
+
+    assert attempts.names() == ["n" * 248, f"{'n' * 248}.sha256"]

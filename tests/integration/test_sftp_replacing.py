@@ -10,6 +10,7 @@ import asyncssh
 import pytest
 
 from activities.parking import CallFailed
+from activities.sftp_judge import PATIENCE
 from definitions.run import Verdict
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
@@ -34,21 +35,20 @@ def elsewhere() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("attempt", [1, 5])
+@pytest.mark.parametrize(("before", "verdict"), [(0, Verdict.AGAIN), (PATIENCE - 1, Verdict.FINAL)])
 async def test_a_rename_that_cannot_succeed_leaves_the_old_file_as_it_was(
-    attempts: Attempts, elsewhere: Path, attempt: int
+    attempts: Attempts, elsewhere: Path, before: int, verdict: Verdict
 ) -> None:
     """OpenSSH calls a rename across file systems a failure, as it does many other things."""
+    attempts.told = {"refusals": before}
     attempts.path("file.bin").write_bytes(b"old")
     inode = attempts.path("file.bin").stat().st_ino
     attempts.root, attempts.modes = "/", {"temporary_folder": str(elsewhere).lstrip("/")}
     target = f"{attempts.folder}/file.bin".lstrip("/")
 
-    failure = await attempts.fails(
-        "upload", attempt=attempt, **upload_of(await attempts.keep(b"new"), target, overwrite="replace")
-    )
+    failure = await attempts.fails("upload", **upload_of(await attempts.keep(b"new"), target, overwrite="replace"))
 
-    assert failure.verdict is (Verdict.AGAIN if attempt == 1 else Verdict.FINAL)
+    assert failure.verdict is verdict
     assert attempts.path("file.bin").read_bytes() == b"old"
     assert attempts.path("file.bin").stat().st_ino == inode
     assert attempts.names() == ["file.bin"]
@@ -169,3 +169,42 @@ async def test_an_old_file_of_the_same_size_is_not_taken_for_a_second_name_of_ou
 
     assert attempts.names() == ["file.bin"]
     assert attempts.path("file.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("type_", ["upload", "copy", "move"])
+async def test_a_server_whose_rename_replaces_is_asked_once_more_before_a_file_that_is_to_stay(
+    troubled: Attempts, faulty: FaultySftp, type_: str
+) -> None:
+    faulty.rename_replaces = True
+    troubled.path("a").write_bytes(CONTENT)
+    looks = 0
+
+    def appears(path: str) -> bool:
+        nonlocal looks
+        looks += path.endswith("/b")
+        if looks == 2:
+            troubled.path("b").write_bytes(b"theirs")
+        return False
+
+    operation = upload_of(await troubled.keep(CONTENT), "b") if type_ == "upload" else {"path": "a", "to": "b"}
+    failure = await troubled.fails(type_, cut=Cut("lstat", when=appears), **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "already_exists")
+    assert troubled.path("b").read_bytes() == b"theirs"
+    assert troubled.names() == ["a", "b"]
+
+
+async def test_there_a_file_that_another_attempt_publishes_at_the_same_moment_is_ours(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    faulty.rename_replaces = True
+
+    def published(path: str) -> bool:
+        if path.endswith("file.bin") and (parts := list(troubled.folder.glob("*.part"))):
+            parts[0].rename(troubled.path("file.bin"))
+        return False
+
+    result = await troubled.do("upload", cut=Cut("lstat", when=published), **upload_of(await troubled.keep(CONTENT)))
+
+    assert troubled.names() == ["file.bin"]
+    assert result.sha256 == sha256(CONTENT)

@@ -107,12 +107,6 @@ async def test_an_exclusive_write_leaves_what_is_there(session: SftpSession, fol
     assert (folder / "a").read_bytes() == b"mine"
 
 
-async def test_permissions_are_given_to_a_new_file(session: SftpSession, folder: Path) -> None:
-    await session.write(str(folder / "a"), _chunks(b"x"), permissions=0o600)
-
-    assert (folder / "a").stat().st_mode & 0o777 == 0o600
-
-
 async def test_a_range_is_read(session: SftpSession, folder: Path) -> None:
     (folder / "a").write_bytes(CONTENT)
 

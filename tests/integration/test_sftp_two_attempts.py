@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from activities.parking import CallFailed
 from activities.sftp_places import temporary_name
 from definitions.sftp import SftpResult
+from net.sftp_errors import SftpError
 from net.sftp_server import SftpServer
+from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts, Cut
 from tests.fixtures.sftp_runs import sha256, upload_of
 from tests.fixtures.waiting import until
@@ -107,18 +110,30 @@ class ShortOfBytes:
             raise asyncio.CancelledError
 
 
-async def overtaken(attempts: Attempts, stop: Stop, *, dies: bool = False, **operation: Any) -> SftpResult:
-    """What the second attempt brings; the first one has gone on afterwards, until Temporal told it to end."""
+Wakes = Callable[[], None] | None
+
+
+async def overtaken(
+    attempts: Attempts, stop: Stop, *, type_: str = "upload", dies: bool = False, wakes: Wakes = None, **operation: Any
+) -> SftpResult:
+    """What the second attempt brings; the first one has gone on afterwards, until Temporal told it to end.
+
+    `wakes` is called just before that, and once more when it has been told.
+    """
     first = stopped_at(attempts, stop)
     if dies:
         first.assets = ShortOfBytes(attempts.assets)  # type: ignore[assignment]
-    work = asyncio.create_task(first.do("upload", **operation))
+    work = asyncio.create_task(first.do(type_, **operation))
     await asyncio.wait_for(stop.reached.wait(), 10)
     first.given_up = True
     attempts.told = first.told
-    result = await attempts.do("upload", attempt=2, **operation)
+    result = await attempts.do(type_, attempt=2, **operation)
+    if wakes is not None:
+        wakes()
     stop.over.set()
     await until(lambda: work.done() or first.waits)
+    if wakes is not None:
+        wakes()
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
     return result
@@ -193,6 +208,23 @@ async def test_many_small_files_of_a_stopped_attempt_arrive_once_each(attempts: 
     assert [attempts.path(name).read_text() for name in attempts.names()] == [f"content {index}" for index in range(20)]
 
 
+@pytest.mark.parametrize("rename", [True, False], ids=["rename", "no-rename"])
+async def test_one_that_wakes_before_its_first_byte_makes_nothing_though_it_could_be_killed_at_once(
+    attempts: Attempts, rename: bool
+) -> None:
+    """An unfinished file would stay, or a file that somebody has taken away since would arrive once more."""
+    attempts.modes = {"rename": rename}
+    there: list[list[str]] = []
+
+    def wakes() -> None:
+        there.append(attempts.names())
+        attempts.path("file.bin").unlink(missing_ok=True)
+
+    await overtaken(attempts, Stop("write"), wakes=wakes, **upload_of(await attempts.keep(b"content")))
+
+    assert there == [["file.bin"], []]
+
+
 async def test_without_rename_a_stopped_one_neither_empties_nor_removes_the_file(
     attempts: Attempts, content: bytes
 ) -> None:
@@ -232,6 +264,30 @@ async def test_a_file_that_is_published_just_when_it_is_taken_over_is_ours(attem
 
     assert attempts.names() == ["file.bin"]
     assert result.sha256 == sha256(content)
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["released", "held to the end"])
+async def test_what_a_lost_session_still_has_open_is_left_and_the_file_is_sent_anew(
+    troubled: Attempts, faulty: FaultySftp, content: bytes, stays: bool
+) -> None:
+    """Servers on Windows rename and remove no file that is open."""
+    operation = upload_of(await troubled.keep(content))
+    with pytest.raises(CallFailed):
+        await troubled.do("upload", cut=Cut("rename"), **operation)
+    (held,) = troubled.names()
+    if stays:
+        faulty.refuse["remove"] = asyncssh.SFTPPermissionDenied("it is being used by another process")
+
+    def in_use(source: str, *_: str) -> bool:
+        if source.endswith(held):
+            raise SftpError("permission_denied", "it is being used by another process")
+        return False
+
+    result = await troubled.do("upload", attempt=2, cut=Cut("rename", when=in_use), **operation)
+
+    assert (troubled.path("file.bin").read_bytes(), result.resumed_from) == (content, 0)
+    assert troubled.names() == ([held] if stays else []) + ["file.bin"]
+    assert [held in note for note in result.notes] == [True] * stays
 
 
 async def test_what_a_late_one_leaves_does_not_hide_that_the_file_was_published(

@@ -341,16 +341,6 @@ async def test_many_files_go_up_and_a_second_attempt_sends_only_what_is_left(att
     assert [each.sha256 for each in result.files] == [asset.sha256 for asset in assets]
 
 
-async def test_two_files_for_one_name_are_refused_before_anything_is_sent(attempts: Attempts) -> None:
-    source = {"type": "asset", "asset": await attempts.keep(b"x")}
-    files = [{"source": source, "path": "same.txt"}, {"source": source, "path": "./same.txt"}]
-
-    failure = await attempts.fails("upload", files=files)
-
-    assert (failure.verdict, failure.category) == (Verdict.FINAL, "invalid_request")
-    assert attempts.names() == []
-
-
 async def test_after_a_failure_for_good_no_unfinished_file_stays(attempts: Attempts, content: bytes) -> None:
     operation = upload_of(await attempts.keep(content), checksum_file=True)
     await cut_off(attempts, Cut("rename"), **operation)

@@ -155,14 +155,17 @@ async def test_a_server_that_answers_but_never_gets_done_is_left_at_the_overall_
 
 
 @pytest.fixture
-def pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Awaitable[None]]:
-    """Lets seconds pass for all clocks of the loop, though nobody has to wait for them."""
-    real, passed = time.monotonic, 0.0
+def pause() -> Callable[[float], Awaitable[None]]:
+    """Lets seconds pass for all clocks of the loop, though nobody has to wait for them.
+
+    They stay passed: servers of other tests set their timers by this loop, and with a clock that is put back they would
+    sleep for as long as it was ahead.
+    """
 
     async def pass_by(seconds: float) -> None:
-        nonlocal passed
-        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: real() + passed)
-        passed += seconds
+        loop = asyncio.get_running_loop()
+        before = loop.time
+        loop.time = lambda: before() + seconds  # type: ignore[method-assign]
         for _ in range(5):  # timers that are due now
             await asyncio.sleep(0)
 

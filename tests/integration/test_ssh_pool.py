@@ -86,6 +86,21 @@ async def test_a_new_version_of_the_account_gets_a_connection_of_its_own(
     assert not faulty.live[1].is_closed()
 
 
+async def test_all_that_is_open_is_closed_in_the_end_also_what_was_opened_for_an_older_version(
+    faulty: FaultySftp,
+) -> None:
+    async with ssh_connections() as connections, connections.session(faulty.server()) as old:
+        await _look(connections, faulty.server(version=2))
+        await connections.aclose()
+
+        with pytest.raises(SftpError) as closed:
+            await old.stat(".")
+        await until(lambda: all(each.is_closed() for each in faulty.live))
+
+    assert closed.value.code == "connection_lost"
+    assert faulty.connections == 2
+
+
 async def test_whoever_still_holds_an_old_version_is_not_given_the_new_connection_nor_keeps_his(
     faulty: FaultySftp, connections: SshConnections
 ) -> None:

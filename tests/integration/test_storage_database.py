@@ -24,8 +24,8 @@ async def test_the_migrations_make_the_schema_that_the_code_uses(database: Datab
     assert made == expected | {"alembic_version": {"version_num"}}
 
 
-async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
-    databases = [Database(database_url) for _ in range(5)]
+async def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    databases = [Database(empty_database_url) for _ in range(5)]
     await asyncio.gather(*(each.migrate() for each in databases))
     async with databases[0].read() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import shutil
 import sys
 from pathlib import Path
 
+from tests.fixtures.databases import migrated_sqlite
 from tests.fixtures.http import Answer, FaultServer, Received, Wire
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +59,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 
 
-async def test_64_mib_come_and_go_in_a_fraction_of_that_memory(
-    http_server: FaultServer, migrated_file: Path, tmp_path: Path
-) -> None:
+async def test_64_mib_come_and_go_in_a_fraction_of_that_memory(http_server: FaultServer, tmp_path: Path) -> None:
     taken: list[int] = []
     piece = bytes(range(256)) * 1024
 
@@ -81,7 +79,7 @@ async def test_64_mib_come_and_go_in_a_fraction_of_that_memory(
     http_server.on("/small", give)
     http_server.on("/large", give)
     http_server.on_head("/taken", take)
-    shutil.copy(migrated_file, tmp_path / "tieline.db")
+    await migrated_sqlite(tmp_path / "tieline.db")
     command = (sys.executable, "-c", FETCHING_AND_SENDING, str(tmp_path), str(http_server.port))
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     output, _ = await asyncio.wait_for(process.communicate(), 50)

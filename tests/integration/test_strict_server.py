@@ -9,6 +9,7 @@ import pytest_asyncio
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
 
 from tests.fixtures.authorization_server import AUTHORIZE, METADATA, REVOKE, TOKEN, StrictServer
+from tests.fixtures.http import NO_TLS
 
 CALLBACK = "http://127.0.0.1:1/connect/callback"
 VERIFIER = "v" * 43
@@ -55,7 +56,7 @@ class App:
 
 @pytest_asyncio.fixture
 async def app(strict_server: StrictServer) -> AsyncIterator[App]:
-    async with httpx2.AsyncClient(follow_redirects=False) as http:
+    async with httpx2.AsyncClient(follow_redirects=False, verify=NO_TLS) as http:
         yield App(strict_server, http)
 
 

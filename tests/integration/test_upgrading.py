@@ -74,9 +74,9 @@ async def _add_account(database: Database, name: str, integration: str, **token:
 
 
 @pytest_asyncio.fixture
-async def first_version(database_url: str) -> AsyncIterator[Database]:
+async def first_version(empty_database_url: str) -> AsyncIterator[Database]:
     """With an account of each kind, `X-with` holding a token and `X-without` none."""
-    database = Database(database_url)
+    database = Database(empty_database_url)
     async with database.write() as connection:
         await connection.run_sync(_first_version)
     for key in AUTH:

@@ -24,6 +24,7 @@ from tests.fixtures.waiting import until
 from tests.replay.record import KEYS, MANIFEST, fresh, keep
 
 Scenario = Callable[[SftpWorld], Awaitable[str]]
+LISTING = SftpList(type="sftp.list")
 
 
 async def sent(world: SftpWorld) -> str:
@@ -36,6 +37,13 @@ async def nothing_there(world: SftpWorld) -> str:
 
 async def host_key_trusted(world: SftpWorld) -> str:
     return await _decided_about_key(world, "trust")
+
+
+async def asked_after_its_host_key_was_trusted(world: SftpWorld) -> str:
+    run_id = await _decided_about_key(world, "trust", SftpList(type="sftp.list", path="nosuch", on_failure="park"))
+    await until(lambda: _waits_for_no_key(world, run_id), limit=60)
+    await world.tieline.runs.decide(run_id, Decision(action="fail", who="ann", why="there is none"))
+    return run_id
 
 
 async def host_key_refused(world: SftpWorld) -> str:
@@ -53,36 +61,48 @@ async def secrets_refused_until_replaced(world: SftpWorld) -> str:
     return run_id
 
 
+async def refused_and_cleaned_up(world: SftpWorld) -> str:
+    (world.folder / "taken").write_bytes(b"somebody else's")
+    return (await world.start("upload", **upload_of(await world.keep(b"whole"), "taken"))).id
+
+
 SFTP_SCENARIOS: tuple[Scenario, ...] = (
     sent,
     nothing_there,
+    refused_and_cleaned_up,
     secrets_refused_until_replaced,
     host_key_trusted,
+    asked_after_its_host_key_was_trusted,
     host_key_refused,  # the last one: the account goes on trusting another key
 )
 
 
-async def _decided_about_key(world: SftpWorld, action: str) -> str:
+async def _decided_about_key(world: SftpWorld, action: str, operation: SftpList = LISTING) -> str:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
     await world.tieline.stores.host_keys.trust(ADAPTER, [other], who="ann", why="to be changed")
-    run_id = await _listed(world)
+    run_id = await _listed(world, operation)
     await until(lambda: _is(world, run_id, "waiting_for_decision"), limit=60)
     decision = Decision.model_validate({"action": action, "who": "ann", "why": "asked the bank"})
     await world.tieline.runs.decide(run_id, decision)
     return run_id
 
 
-async def _listed(world: SftpWorld) -> str:
+async def _listed(world: SftpWorld, operation: SftpList = LISTING) -> str:
     """Through a profile of its own: what was changed is not known there from before."""
     stores, profile = world.tieline.stores, fresh()
     await bind(stores, profile, ADAPTER, ADAPTER)
     credential = CredentialRef(adapter=ADAPTER, profile=profile)
     integration = await stores.definitions.integration(ADAPTER)
-    return (await world.tieline.runs.start(SftpList(type="sftp.list"), credential, integration)).id
+    return (await world.tieline.runs.start(operation, credential, integration)).id
 
 
 async def _is(world: SftpWorld, run_id: str, state: str) -> bool:
     return (await world.tieline.runs.summary(run_id)).state == state
+
+
+async def _waits_for_no_key(world: SftpWorld, run_id: str) -> bool:
+    run = await world.tieline.runs.summary(run_id)
+    return run.state == "waiting_for_decision" and run.waiting is None
 
 
 async def main() -> None:

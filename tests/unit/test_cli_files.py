@@ -1,40 +1,114 @@
-"""Files as commands read them."""
-
 import asyncio
 import os
-import threading
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from cli.files import opened, pieces
+from cli.errors import CliError
+from cli.files import write_whole
+
+CONTENT = b"Dear bank,\n"
 
 
-async def test_a_pipe_that_brings_nothing_keeps_nobody_who_is_told_to_end() -> None:
-    reading, writing = os.pipe()
-    kept = threading.Timer(5, os.close, (writing,))
-    kept.start()
-
-    with pytest.raises(TimeoutError), opened(f"/dev/fd/{reading}") as source:
-        async with asyncio.timeout(0.02):
-            await anext(pieces(source, lambda _: None))
-
-    assert kept.is_alive()
-    kept.cancel()
-    for descriptor in (reading, writing):
-        os.close(descriptor)
+async def content() -> AsyncIterator[bytes]:
+    yield CONTENT[:4]
+    yield CONTENT[4:]
 
 
-async def test_what_a_pipe_brings_bit_by_bit_is_read_in_whole_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.files.PIECE_BYTES", 4)
-    reading, writing = os.pipe()
-    taken: list[int] = []
-    with opened(f"/dev/fd/{reading}") as source:
-        found = pieces(source, taken.append)
-        first = asyncio.ensure_future(anext(found))
-        for part in (b"abc", b"def"):
-            os.write(writing, part)
-        os.close(writing)
-        rest = [await first, *[piece async for piece in found]]
-    os.close(reading)
+def write(path: Path, *, replace: bool) -> None:
+    asyncio.run(write_whole(path, content(), replace=replace))
 
-    assert (rest, taken) == ([b"abcd", b"ef"], [4, 2])
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Path:
+    """A link to a file of another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to("elsewhere/file.txt")
+    return link
+
+
+def test_a_file_that_was_named_itself_is_replaced(tmp_path: Path) -> None:
+    there = tmp_path / "letter.txt"
+    there.write_bytes(b"another one, and longer")
+
+    write(there, replace=True)
+
+    assert there.read_bytes() == CONTENT
+    assert os.listdir(tmp_path) == ["letter.txt"]
+
+
+@pytest.mark.parametrize("before", [b"another one", None], ids=["there", "not there"])
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(link: Path, before: bytes | None) -> None:
+    if before is not None:
+        link.resolve().write_bytes(before)
+
+    write(link, replace=True)
+
+    assert link.is_symlink()
+    assert link.resolve().read_bytes() == CONTENT
+    assert os.listdir(link.parent / "elsewhere") == ["file.txt"]
+
+
+def test_a_name_that_was_not_said_takes_the_place_of_no_link(link: Path) -> None:
+    with pytest.raises(CliError, match="is there already"):
+        write(link, replace=False)
+
+    assert link.is_symlink()
+    assert not link.exists()
+
+
+async def test_a_pipe_is_written_into_as_soon_as_somebody_reads_it(pipe: Path) -> None:
+    writing = asyncio.create_task(write_whole(pipe, content(), replace=True))
+    await asyncio.sleep(0)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        await writing
+
+        assert os.read(reader, 100) == CONTENT
+        assert stat.S_ISFIFO(os.lstat(pipe).st_mode)
+    finally:
+        os.close(reader)
+
+
+async def test_a_pipe_that_nobody_reads_can_be_given_up(pipe: Path) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(write_whole(pipe, content(), replace=True), 0.01)
+
+
+def test_a_device_stays_one() -> None:
+    terminal, device = os.openpty()
+    path = Path(os.ttyname(device))
+    try:
+        write(path, replace=True)
+
+        assert os.read(terminal, 100).replace(b"\r\n", b"\n") == CONTENT
+        assert path.is_char_device()
+    finally:
+        os.close(terminal)
+        os.close(device)
+
+
+def test_what_a_process_has_open_as_a_file_is_written_to_at_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n")
+    with log.open("ab") as opened:
+        write(Path(f"/dev/fd/{opened.fileno()}"), replace=True)
+
+        assert os.path.samestat(os.fstat(opened.fileno()), log.stat())
+    assert log.read_bytes() == b"before\n" + CONTENT
+
+
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"cannot be written \(Is a directory\)"):
+        write(tmp_path, replace=True)
+
+    assert tmp_path.is_dir()

@@ -109,7 +109,7 @@ def test_a_file_part_without_a_path_is_refused() -> None:
         ("give_up_after", "0", "--give-up-after: must be longer than zero"),
         ("success", ["2x"], "--success: expected a status pattern: 2xx, 404 or 200-204"),
         ("extract", "a[", "--extract: not a JMESPath expression"),
-        ("on_failure", "explode", "--on-failure: Input should be 'fail' or 'park'"),
+        ("on_failure", "explode", "--on-failure: expected 'fail' or 'park'"),
     ],
 )
 def test_a_value_that_the_operation_refuses_is_named_by_its_option(option: str, value: Any, message: str) -> None:
@@ -119,7 +119,7 @@ def test_a_value_that_the_operation_refuses_is_named_by_its_option(option: str, 
 
 
 def test_an_unknown_method_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(CliError, match="METHOD: Input should be 'GET', 'HEAD', 'POST'"):
+    with pytest.raises(CliError, match="METHOD: expected 'GET', 'HEAD', 'POST'"):
         build(method="FETCH")
 
 

@@ -70,7 +70,7 @@ def test_the_definitions_that_the_faults_are_put_into_are_sound() -> None:
             "auth.place[0].in (crm.yaml:8): expected 'header', 'url_parameter', 'body', 'path'",
         ),
         ("name: X-Key", "name: X Key", "auth.place[0].name (crm.yaml:8): the name must be letters, digits and -_.!#"),
-        ("type: api_token", "type: api_tokn", "auth.type (crm.yaml:5): expected one of 'oauth2', 'api_token', 'basic'"),
+        ("type: api_token", "type: api_tokn", "auth.type (crm.yaml:6): expected one of 'oauth2', 'api_token', 'basic'"),
         ("  type: api_token\n", "", "auth.type (crm.yaml:5): is missing: it says which kind of thing this is"),
         ("name: CRM\n", "", "name (crm.yaml:1): is missing"),
         ("name: CRM", "name: 5", "name (crm.yaml:3): expected text: put it in quotation marks"),

@@ -94,6 +94,17 @@ async def test_a_read_whose_every_attempt_was_lost_says_so(converter: DataConver
     assert any("failed for good: GET flaky/ok/" in step.what and "no attempt succeeded" in step.what for step in steps)
 
 
+async def test_a_failed_upload_tells_that_its_unfinished_files_were_looked_after(converter: DataConverter) -> None:
+    steps = await read("refused_and_cleaned_up", converter)
+
+    assert [step.what.partition(":")[0] for step in steps[-4:]] == [
+        "failed for good",
+        "take away what is unfinished",
+        "looked after what was unfinished",
+        "failed",
+    ]
+
+
 async def test_a_failed_run_advises_what_its_end_calls_for_and_not_its_last_attempt(converter: DataConverter) -> None:
     (who,) = await told("failed", await read("gave_up", converter))
 

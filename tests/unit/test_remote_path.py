@@ -15,6 +15,7 @@ from definitions.remote_path import RemotePathError, check_remote_path, is_below
         ("a\x00b", "control character"),
         ("a\x7fb", "control character"),
         ("~root/x", "begin with ~"),
+        ("..\\..\\x", "backslash"),
         ("", "is empty"),
         ("{name", "brace|closed|partner|end"),
         ("{now}/x", "differs between attempts"),
@@ -42,7 +43,7 @@ def test_a_path_is_put_below_the_root(template: str, root: str, expected: str) -
     assert render_remote_path(template, {"name": "march.csv"}, root) == expected
 
 
-@pytest.mark.parametrize("value", ["..", ".", "", "a/b", "/etc", "a\nb", "a\0b", "\udcff"])
+@pytest.mark.parametrize("value", ["..", ".", "", "a/b", "/etc", "a\nb", "a\0b", "\udcff", "..\\x"])
 def test_a_value_is_one_part_of_a_path_and_leads_nowhere_else(value: str) -> None:
     with pytest.raises(RemotePathError, match=r"\{name\}"):
         render_remote_path("inbox/{name}", {"name": value}, "/data")

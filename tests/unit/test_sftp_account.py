@@ -66,8 +66,9 @@ def credential(policy: str, *lines: str, base_url: str = "sftp://files.example:2
         ("known_hosts", (f"files.example {KEY}",), (f"files.example {KEY}",)),
         ("confirm_first", (f"[files.example]:2222 {KEY}", f"other.example {OTHER}"), (KEY,)),
         ("pinned", (f"@cert-authority *.example {KEY}",), ()),
+        ("pinned", (f"[Files.Example.]:2222 {KEY}",), (KEY,)),
     ],
-    ids=["as they are", "for this server", "lines", "this server's alone", "no authority"],
+    ids=["as they are", "for this server", "lines", "this server's alone", "no authority", "in other case"],
 )
 def test_what_was_confirmed_under_another_policy_is_read_in_this_one_s_form(
     policy: str, lines: tuple[str, ...], expected: tuple[str, ...]

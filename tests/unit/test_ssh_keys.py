@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncssh
 import cryptography_vectors
 import pytest
+from asyncssh.asn1 import ObjectIdentifier, der_encode
 
 from net.sftp_errors import SftpError
 from net.ssh_keys import read_login_key
@@ -51,6 +52,15 @@ def _refusal(text: str, passphrase: str | None = None, certificate: str | None =
         read_login_key(text, passphrase, certificate)
     assert refused.value.code == "bad_key"
     return str(refused.value)
+
+
+def _field(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def _pem(kind: str, body: bytes, headers: str = "") -> str:
+    encoded = base64.encodebytes(body).decode()
+    return f"-----BEGIN {kind} PRIVATE KEY-----\n{headers}{encoded}-----END {kind} PRIVATE KEY-----\n"
 
 
 def _read_or_refusal(text: str) -> str:
@@ -134,13 +144,47 @@ def test_what_is_no_key_is_called_what_it_is(text: str, said: str) -> None:
     assert said in _refusal(text)
 
 
-def test_a_key_that_would_keep_a_worker_busy_for_hours_is_refused_unopened() -> None:
-    body = b"openssh-key-v1\0" + _field(b"aes256-ctr") + _field(b"bcrypt") + _field(_field(b"salt") + b"\xff" * 4)
-    text = "\n".join(
-        ["-----BEGIN OPENSSH PRIVATE KEY-----", base64.b64encode(body).decode(), "-----END OPENSSH PRIVATE KEY-----"]
-    )
+BUSY_OPENSSH = b"openssh-key-v1\0" + _field(b"aes256-ctr") + _field(b"bcrypt") + _field(_field(b"salt") + b"\xff" * 4)
+PBES2, PBKDF2, AES, P12_DES3 = (
+    ObjectIdentifier(name)
+    for name in ("1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12", "2.16.840.1.101.3.4.1.42", "1.2.840.113549.1.12.1.3")
+)
+HOURS = 2**31 - 1
+BUSY_PBKDF2 = der_encode(((PBES2, ((PBKDF2, (b"saltsalt", HOURS)), (AES, b"0" * 16))), b"0" * 32))
+BUSY_PKCS12 = der_encode(((P12_DES3, (b"saltsalt", HOURS)), b"0" * 32))
 
-    assert "rounds" in _refusal(text, PASSPHRASE)
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        ("OPENSSH", BUSY_OPENSSH, "rounds of bcrypt"),
+        ("ENCRYPTED", BUSY_PBKDF2, "more than 10,000,000 iterations"),
+        ("ENCRYPTED", BUSY_PKCS12, "more than 10,000,000 iterations"),
+    ],
+    ids=["bcrypt", "PBKDF2", "PKCS12"],
+)
+@pytest.mark.parametrize(
+    "before", ["", "Bag Attributes\n", "-----BEGIN EC PARAMETERS-----\nBgU=\n-----END EC PARAMETERS-----\n"]
+)
+def test_a_key_that_would_keep_a_worker_busy_for_hours_is_refused_unopened(
+    kind: str, body: bytes, said: str, before: str
+) -> None:
+    assert said in _refusal(before + _pem(kind, body), PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("OPENSSH", BUSY_OPENSSH), ("ENCRYPTED", BUSY_PBKDF2)], ids=["bcrypt", "PBKDF2"]
+)
+def test_nothing_that_another_reader_would_take_for_a_header_hides_what_a_key_asks_for(kind: str, body: bytes) -> None:
+    modest = base64.b64encode(body.replace(b"\xff" * 4, b"\0\0\0\1").replace(b"\x7f\xff\xff\xff", b"\0\0\0\1")).decode()
+
+    assert "damaged" in _refusal(_pem(kind, body, f"{modest}:\n"), PASSPHRASE)
+
+
+def test_a_key_with_text_before_it_is_read() -> None:
+    text = "a key of ours\n" + _vector("ed25519-psw.key")
+
+    assert read_login_key(text, PASSPHRASE, None).key.algorithm == b"ssh-ed25519"
 
 
 def test_line_ends_and_space_around_a_pasted_key_do_not_matter() -> None:
@@ -169,7 +213,3 @@ def test_a_certificate_goes_with_its_key() -> None:
 )
 def test_a_certificate_that_does_not_fit_is_called_that(certificate: str, said: str) -> None:
     assert said in _refusal(_vector("ed25519-nopsw.key"), None, _vector(certificate))
-
-
-def _field(data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + data

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from definitions.asset import Asset
-from storage.assets.blobs import make_private, unavailable
+from storage.assets.blobs import files_in, make_private, unavailable
 from storage.assets.threads import in_thread, taken_from_thread
 from storage.errors import AssetStoreFull, AssetStoreUnavailable
 
@@ -195,7 +195,7 @@ class Staging:
     async def runs(self) -> set[str]:
         """Those whose drafts there are."""
         with unavailable(f"{self._folder} cannot be read"):
-            return await in_thread(lambda: {run for path in _drafts(self._folder) if (run := _run_of(path))})
+            return await in_thread(lambda: {run for path in files_in(self._folder) if (run := _run_of(path))})
 
     async def abandoned(self, over: Collection[str], *, delete: bool) -> "list[Abandoned]":
         """Drafts that nobody writes, and nobody will find in time, or that are of one of these runs."""
@@ -224,10 +224,6 @@ def _names(key: str | None, run: str | None) -> list[str]:
 def _run_of(path: Path) -> str | None:
     run = path.name.partition(".")[2]
     return run if path.name.startswith(_KEYED) and _RUN.fullmatch(run) else None
-
-
-def _drafts(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 async def _taken(paths: Sequence[Path], *, beside: bool) -> tuple[Path, int] | None:
@@ -303,7 +299,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _abandoned(folder: Path, over: Collection[str], *, delete: bool) -> Iterator[Abandoned]:
-    for path in _drafts(folder):
+    for path in files_in(folder):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # gone meanwhile, or no draft

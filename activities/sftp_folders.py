@@ -188,13 +188,14 @@ async def _delete(task: Task, operation: SftpDelete, place: Place, found: Remote
         except SftpError as error:
             if error.code != "not_empty":
                 raise
+            task.progress.source = Seen(kind="folder")
+            await task.beats.record()  # else what came in would make it another folder to the next attempt
     raise Refused(
         "not_empty", f"new files come into {place.shown} all the time", "stop what writes there, then try again"
     )
 
 
 async def _delete_all(task: Task, place: Place) -> None:
-    task.progress.source = Seen(kind="folder")
     await _empty(task, place)
     if (emptied := await task.session.lstat(place.path)) is not None:
         task.progress.source = seen_of(emptied)

@@ -283,6 +283,24 @@ async def test_what_comes_into_a_folder_while_it_is_deleted_is_deleted_too(attem
     assert next(coming, None) is None
 
 
+async def test_a_folder_that_was_not_empty_after_all_is_still_the_one_to_be_deleted(attempts: Attempts) -> None:
+    put(attempts, "old/1")
+
+    def comes(path: str) -> bool:
+        if path.endswith("/1"):
+            put(attempts, "old/new")
+        else:
+            os.utime(attempts.path("old"), (1_700_000_000, 1_700_000_000))  # as something that comes changes it
+        return True
+
+    await cut_off(attempts, "delete", Cut("remove", number=2, when=comes), path="old", recursive=True)
+
+    result = await attempts.do("delete", attempt=2, path="old", recursive=True)
+
+    assert not attempts.path("old").exists()
+    assert not result.notes
+
+
 async def test_a_folder_into_which_files_come_all_the_time_is_told_of(attempts: Attempts) -> None:
     put(attempts, "old/1")
     coming = iter(range(100))

@@ -349,6 +349,7 @@ class FileUpload:
             raise
 
     async def _finish(self, result: Transferred) -> Transferred:
+        self._task.progress.attested.pop(self._plan.index, None)  # it has its name, whoever takes it away now
         if self._plan.marker is not None:
             await publish_marker(self._task, self._plan.marker, self._plan.target, replace=self._replaces)
         return result

@@ -156,6 +156,24 @@ async def test_a_marker_that_cannot_be_written_fails_with_the_word_that_the_file
     assert attempts.names() == ["file.bin", "file.bin.done"]
 
 
+async def test_the_checksum_of_a_file_that_has_arrived_stays_where_its_marker_cannot_be_written(
+    troubled: Attempts,
+) -> None:
+    troubled.modes = {"moves_on_arrival": True}
+
+    def taken(path: str, *_: object) -> bool:
+        if path.endswith(".done"):
+            troubled.path("file.bin").unlink()
+            raise SftpError("permission_denied", "no")
+        return False
+
+    operation = upload_of(await troubled.keep(b"content"), checksum_file=True, marker_file="{name}.done")
+    failure = await troubled.fails("upload", cut=Cut("write", when=taken), **operation)
+
+    assert (failure.verdict, failure.category) == (Verdict.FINAL, "permission_denied")
+    assert troubled.names() == ["file.bin.sha256"]
+
+
 @pytest.mark.parametrize(("there", "left"), [(None, []), (b"old", ["file.bin"])], ids=["none", "another"])
 @pytest.mark.parametrize("ends", ["refused", "later", "cancelled"])
 async def test_a_checksum_does_not_attest_what_was_not_published(

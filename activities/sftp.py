@@ -22,7 +22,7 @@ from activities.sftp_left import clean_up
 from activities.sftp_list import list_folder
 from activities.sftp_places import Places
 from activities.sftp_task import CLEAN_UP_WITHIN, Connections, Outcome, Session, Task
-from activities.sftp_unfinished import unfinished_of
+from activities.sftp_unfinished import LOOK_WITHIN, find_unfinished
 from activities.sftp_upload import upload
 from activities.streams import Assets, HttpStreams, SourceFailed
 from auth.credential import Credential
@@ -126,9 +126,12 @@ class SftpActivities:
             if credential.cause is not None:
                 return  # a server that has refused the account is not asked again, or it may lock the user out
             server, address = sftp_server(credential)
+            unfinished: dict[int, tuple[str, ...]] = {}
             async with asyncio.timeout(CLEAN_UP_WITHIN), self._connections.session(server) as session:
-                unfinished = await unfinished_of(self._task(call, credential, address, session, beats, {}, set()))
-            await self._clean_up(server, unfinished, beats.progress)
+                with contextlib.suppress(Refused, TimeoutError):
+                    async with asyncio.timeout(LOOK_WITHIN):
+                        await find_unfinished(self._task(call, credential, address, session, beats, unfinished, set()))
+                await clean_up(session, unfinished, beats.progress, for_good=True)
 
     async def make(self, call: SftpCall, attempt: int = 1, beats: Beats | None = None) -> SftpResult:
         """The same outside of an activity.

@@ -14,37 +14,48 @@ from activities.sftp_task import Task
 from definitions.sftp import SftpCopy, SftpMove, SftpUpload
 from net.sftp_errors import SftpError
 
+LOOK_WITHIN = 5.0
+"""Seconds in which folders are listed: in a large one that may take longer than there is time for all."""
 _UNFINISHED, _ASIDE = ".part", ".old"
 
 
-async def unfinished_of(task: Task) -> dict[int, tuple[str, ...]]:
-    """Unfinished files, by the operation's files. What is set aside, and has nothing in its place, gets its name back.
+async def find_unfinished(task: Task) -> None:
+    """Into `leftovers`: those that were told of first, then what folders hold. What is set aside, and has nothing in
+    its place, gets its name back.
 
     Raises Refused, SftpError.
     """
     if not task.modes.rename:
-        return {}
-    left: dict[int, set[str]] = {}
+        return
+    for folder, stems in (await _ours(task)).items():
+        for name in await _names(task, folder):
+            if (found := _told(name, stems)) is not None:
+                await _deal_with(task, posixpath.join(folder, name), *found)
+
+
+async def _ours(task: Task) -> dict[str, dict[str, tuple[int, Place]]]:
+    """By folder, how names begin there that only this run gives, with the file and its place. What was told of is put
+    into `leftovers`."""
     ours: dict[str, dict[str, tuple[int, Place]]] = {}
     for index, target in await _targets(task):
         parts = [await part_of(task, target, index, attempt) for attempt in task.progress.begun]
         sums = [checksum_part(target, task.key(index), attempt) for attempt in task.progress.begun]
-        left[index] = {place.path for place in (*parts, *sums)} if index in task.progress.files else set()
+        if index in task.progress.files:
+            task.leftovers[index] = tuple(place.path for place in (*parts, *sums))
         elsewhere = posixpath.dirname((await part_of(task, target, index)).path)
         for place in (target, checksum_of(target)):
             stem = temporary_name(place.name, task.key(index)).removesuffix(_UNFINISHED)
             for folder in {posixpath.dirname(place.path), elsewhere}:
                 ours.setdefault(folder, {})[stem] = (index, place)
-    for folder, stems in ours.items():
-        for name in await _names(task, folder):
-            if (found := _told(name, stems)) is not None:
-                index, place = found
-                path = posixpath.join(folder, name)
-                if name.endswith(_UNFINISHED):
-                    left[index].add(path)
-                elif place.path not in task.progress.aside:
-                    await _put_back(task, path, place)
-    return {index: tuple(sorted(paths)) for index, paths in left.items() if paths}
+    return ours
+
+
+async def _deal_with(task: Task, path: str, index: int, place: Place) -> None:
+    known = task.leftovers.get(index, ())
+    if path.endswith(_UNFINISHED):
+        task.leftovers[index] = (*known, path) if path not in known else known
+    elif place.path not in task.progress.aside:
+        await _put_back(task, path, place)
 
 
 async def _targets(task: Task) -> list[tuple[int, Place]]:

@@ -83,6 +83,21 @@ async def test_files_in_folders_that_nobody_may_list_are_taken_away_by_the_names
     assert (left, troubled.names()) == (2, [])
 
 
+async def test_what_was_told_of_is_taken_away_where_a_listing_takes_too_long(
+    troubled: Attempts, faulty: FaultySftp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = upload_of(await troubled.keep(b"content"), checksum_file=True)
+    await cut_off(troubled, "upload", Cut("rename"), **operation)
+    monkeypatch.setattr("activities.sftp.LOOK_WITHIN", 0.1)
+    faulty.one_by_one = False
+    faulty.stall_in.add("list")
+
+    await clean_up(troubled, "upload", told=True, **operation)
+
+    assert faulty.calls["list"] == 1
+    assert troubled.names() == []
+
+
 @pytest.mark.parametrize("told", [False, True], ids=["unknown", "told"])
 @pytest.mark.parametrize("type_", ["copy", "move"])
 async def test_a_file_that_made_way_gets_its_name_back(

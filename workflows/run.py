@@ -13,12 +13,13 @@ What is safe to repeat is repeated by Temporal's own retry policy inside the act
 one attempt, so that the decision to send again rests on what Temporal durably knows, whatever is killed when.
 """
 
+import asyncio
 import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.host_keys import HostKeyActivities, Trust
@@ -60,14 +61,15 @@ class RunWorkflow:
     @workflow.run
     async def run(self, call: AnyCall) -> RunResult:
         """Make the call; wait and send again where that is safe; ask where it is not."""
-        result = None
         try:
             result = await self._run(call)
-            return result
-        finally:
-            # An attempt that fails for good, or is cancelled, cleans up itself; here none may be under way.
-            if isinstance(call, SftpCall) and (result is None or result.sftp is None):
-                await self._clean_up(call)
+        except (FailureError, asyncio.CancelledError):
+            # All else is a fault of ours, which is mended while the run goes on.
+            await self._clean_up(call)
+            raise
+        if result.sftp is None:
+            await self._clean_up(call)
+        return result
 
     async def _run(self, call: AnyCall) -> RunResult:
         info = workflow.info()
@@ -137,9 +139,12 @@ class RunWorkflow:
             self._progress = self._progress if told is None else told
             return failure_of(error.cause, call)
 
-    async def _clean_up(self, call: SftpCall) -> None:
-        """Runs that ended before there was this have nothing of it in their histories."""
-        if call.operation.type in LEAVES_FILES and workflow.patched("clean-up"):
+    async def _clean_up(self, call: AnyCall) -> None:
+        """An attempt that fails for good, or is cancelled, does so itself; here none may be under way.
+
+        Runs that ended before there was this have nothing of it in their histories.
+        """
+        if isinstance(call, SftpCall) and call.operation.type in LEAVES_FILES and workflow.patched("clean-up"):
             left = call.model_copy(update={"progress": self._progress})
             with contextlib.suppress(ActivityError):
                 options = clean_up_options(call)

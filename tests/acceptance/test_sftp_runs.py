@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
 
-from definitions.run import Decision
+from definitions.run import AnyCall, Decision, RunResult
 from net.sftp import SftpSession
 from net.sftp_errors import SftpError
 from runtime.runs import RunCancelled, RunFailed
 from tests.fixtures.sftp_runs import SftpWorld, aged, sha256, upload_of
 from tests.fixtures.waiting import until
+from workflows.run import RunWorkflow
 
 
 async def test_an_asset_arrives_whole_under_its_final_name_alone(sftp_world: SftpWorld, some_bytes: bytes) -> None:
@@ -109,6 +110,24 @@ async def test_a_run_that_ends_between_two_attempts_leaves_nothing_on_the_server
     with pytest.raises(RunCancelled if ending == "cancelled" else RunFailed):
         await sftp_world.tieline.runs.result(run_id, timeout=timedelta(seconds=30))
     assert sftp_world.names() == []
+
+
+async def test_a_run_that_meets_a_fault_of_its_workflow_goes_on_when_that_is_mended(
+    sftp_world: SftpWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, faults = RunWorkflow._run, iter([RuntimeError("a fault of ours")])
+
+    async def wrong_once(workflow: RunWorkflow, call: AnyCall) -> RunResult:
+        for fault in faults:
+            raise fault
+        return await right(workflow, call)
+
+    monkeypatch.setattr(RunWorkflow, "_run", wrong_once)
+
+    result = await sftp_world.do("upload", **upload_of(await sftp_world.keep(b"content")))
+
+    assert result.sha256 == sha256(b"content")
+    assert next(faults, None) is None
 
 
 async def failed_once(world: SftpWorld, run_id: str) -> bool:

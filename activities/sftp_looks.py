@@ -15,8 +15,10 @@ from net.sftp_server import RemoteFile
 
 MANY = 8
 """Looks into one folder from which on its listing is quicker."""
-MAX_ENTRIES = 5000
-"""Of a folder beyond which it is not."""
+PER_LOOK = 10
+"""Entries that are listed in the time of one look: servers tell dozens at once."""
+MAX_ENTRIES, MOST_ENTRIES = 5000, 50_000
+"""Of a folder beyond which it is not; and where very many looks are left, which a listing saves."""
 
 
 class Looks:
@@ -31,7 +33,7 @@ class Looks:
         """List the folders of these paths, where that saves looks. What cannot be listed is looked at one by one."""
         for folder, count in Counter(posixpath.dirname(path) for path in paths).items():
             if count >= MANY:
-                await self._list(folder)
+                await self._list(folder, min(max(MAX_ENTRIES, PER_LOOK * count), MOST_ENTRIES))
 
     def may_hold(self, path: str) -> bool:
         """False: a listing did not hold it; nothing is asked for that."""
@@ -47,13 +49,13 @@ class Looks:
             return await self._session.lstat(path)
         return listed.get(name)
 
-    async def _list(self, folder: str) -> None:
+    async def _list(self, folder: str, limit: int) -> None:
         found: dict[str, RemoteFile] = {}
         try:
             async with aclosing(self._session.list(folder)) as entries:
                 async for file in entries:
                     found[file.name] = file
-                    if len(found) > MAX_ENTRIES:
+                    if len(found) > limit:
                         return
         except SftpError as error:
             if error.code not in ("not_found", "permission_denied", "unsupported", "failure", "not_a_directory"):

@@ -87,12 +87,22 @@ async def test_a_folder_that_nobody_may_list_is_looked_into_file_by_file() -> No
 
 async def test_a_folder_that_holds_too_much_is_looked_into_file_by_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sftp_looks, "MAX_ENTRIES", 2)
-    folder = Folder("a", "b", "c")
+    folder = Folder(*(f"file{number}" for number in range(sftp_looks.PER_LOOK * MANY + 1)))
     looks = await prepared(folder)
 
     await looks.lstat("in/a")
 
     assert folder.looks == ["in/a"]
+
+
+async def test_a_large_folder_is_listed_where_even_more_would_have_to_be_looked_at() -> None:
+    folder = Folder(*(f"file{number}" for number in range(sftp_looks.MAX_ENTRIES + 1)))
+    looks = await prepared(folder, sftp_looks.MAX_ENTRIES)
+
+    found = await looks.lstat("in/1")
+
+    assert (found, folder.looks) == (None, [])
+    assert not looks.may_hold("in/1")
 
 
 async def test_a_line_that_breaks_is_told() -> None:

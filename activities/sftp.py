@@ -295,6 +295,8 @@ def _wait_before_next(progress: Progress) -> timedelta | None:
 
 def _times(call: SftpCall, progress: Progress, error: SftpError | Refused) -> int:
     """How often that has happened to this run, with this time, where patience is limited."""
+    if isinstance(error, Refused) and error.times is not None:
+        return error.times
     category = error.category if isinstance(error, Refused) else error.code
     if category in BELIEVED:
         count = progress.refusals + 1

@@ -80,28 +80,25 @@ class Apart:
         )
 
     def _is_out_of_patience(self, category: str) -> bool:
-        """What is named may grow for a long while; what a pattern finds can be had another time."""
+        """What is named, or all there is, may grow for a long while; one of what a pattern finds can be had later."""
         progress = self._task.progress
         if category != "source_changed":
             over = progress.refusals + 1 >= PATIENCE  # it is counted where the error is told
             progress.refusals = 0 if over else progress.refusals
             return over
-        if not self._operation.glob:
+        if not self._operation.glob or not progress.fetched:
             return False
         progress.setbacks += 1
         over = progress.setbacks >= PATIENCE
         progress.setbacks = 0 if over else progress.setbacks  # who decides to try it again is as patient
         return over
 
-    def _all(self) -> SftpError | Refused:
-        """One failure for all of them, as the first one is."""
+    def _all(self) -> Refused:
+        """One failure for all of them, as the first one is: patience with what may pass is at its end."""
         (_, first), *others = sorted(self._errors.items(), key=lambda item: _category(item[1]) in _PASSING)
-        if not others:
-            return first
-        text = f"{first}; {len(others)} more files failed: {', '.join(path for path, _ in others[:20])}"
-        if isinstance(first, Refused):
-            return Refused(first.category, text, first.action)
-        return SftpError(first.code, text)
+        more = f"; {len(others)} more files failed: {', '.join(path for path, _ in others[:20])}" if others else ""
+        action = first.action if isinstance(first, Refused) else None
+        return Refused(_category(first), f"{first}{more}", action, times=PATIENCE)
 
 
 def _category(error: SftpError | Refused) -> str:

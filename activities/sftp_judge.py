@@ -26,13 +26,15 @@ times is no sign of a server that changes what it is sent, or will not take it."
 class Refused(Exception):
     """An operation that cannot be done as things stand; `category` is one of the table. The text may be shown.
 
-    `action`: the next step, where more is known than the table tells.
+    `action`: the next step, where more is known than the table tells. `times`: how often it has happened, where that
+    is counted before.
     """
 
-    def __init__(self, category: str, message: str, action: str | None = None) -> None:
+    def __init__(self, category: str, message: str, action: str | None = None, times: int | None = None) -> None:
         super().__init__(message)
         self.category = category
         self.action = action
+        self.times = times
 
 
 def folder_in_the_way(place: str) -> Refused:

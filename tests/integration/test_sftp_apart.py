@@ -159,6 +159,50 @@ async def test_one_that_keeps_growing_is_left_alone_in_the_end_and_holds_no_othe
 
 
 @pytest.mark.usefixtures("at_once")
+async def test_a_run_that_parks_asks_about_one_that_keeps_growing_when_the_others_are_fetched(three: Attempts) -> None:
+    three.path("b.csv").write_bytes(b"")  # now
+    grows = _of(three, "b.csv", lambda path: path.write_bytes(path.read_bytes() + b"more"))
+    operation = {**ALL, "after": "delete", "on_failure": "park"}
+
+    verdicts = [
+        (await three.fails("download", attempt=attempt, cut=Cut("lstat", when=grows), **operation)).verdict
+        for attempt in range(1, PATIENCE + 1)
+    ]
+    again = await three.do("download", attempt=PATIENCE + 1, **operation)
+
+    assert verdicts == [Verdict.AGAIN] * (PATIENCE - 1) + [Verdict.FINAL]
+    assert again.paths == ("a.csv", "b.csv", "c.csv")
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_one_that_keeps_growing_and_is_all_there_is_may_do_so_for_as_long_as_it_likes(attempts: Attempts) -> None:
+    attempts.path("b.csv").write_bytes(b"")  # now
+    grows = _of(attempts, "b.csv", lambda path: path.write_bytes(path.read_bytes() + b"more"))
+
+    failures = [
+        await attempts.fails("download", attempt=attempt, cut=Cut("lstat", when=grows), after="delete", **ALL)
+        for attempt in range(1, PATIENCE + 2)
+    ]
+
+    assert {(each.verdict, each.category) for each in failures} == {(Verdict.AGAIN, "source_changed")}
+
+
+@pytest.mark.parametrize("names", [["*.csv"], ["a.csv", "b.csv"]], ids=["found", "named"])
+async def test_a_server_that_reads_none_of_them_and_says_not_why_is_believed_at_the_fifth_time(
+    troubled: Attempts, faulty: FaultySftp, names: list[str]
+) -> None:
+    _with_three(troubled)
+    faulty.refuse["open"] = asyncssh.SFTPFailure("no")
+    operation: dict[str, Any] = {"paths": names, "glob": names == ["*.csv"]}
+
+    verdicts = [
+        (await troubled.fails("download", attempt=attempt, **operation)).verdict for attempt in range(1, PATIENCE + 2)
+    ]
+
+    assert verdicts == [*[Verdict.AGAIN] * (PATIENCE - 1), Verdict.FINAL, Verdict.AGAIN]
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_a_named_file_may_grow_for_as_long_as_it_likes(three: Attempts) -> None:
     three.path("b.csv").write_bytes(b"")  # now
     grows = _of(three, "b.csv", lambda path: path.write_bytes(path.read_bytes() + b"more"))

@@ -83,13 +83,10 @@ async def _plan(task: Task, operation: SftpCopy) -> Plan:
 async def _step(task: Task, operation: SftpCopy, plan: Plan, before: FileProgress | None) -> tuple[Step, str | None]:
     """DONE, COMPARE_TO_SKIP with the hash of what is there, or WRITE."""
     final = await task.session.lstat(plan.target.path)
-    if final is not None and final.kind == "folder":
-        raise folder_in_the_way(plan.target.shown)
-    replace = operation.overwrite is Overwrite.REPLACE
-    if plan.in_place and replace and before is None and final is not None and seen_of(final) == seen_of(plan.found):
-        # It may be the source, as where capitals are not told apart: writing it would empty that.
-        told = f"{plan.target.shown} is there, and may be the source itself"
-        raise Refused("already_exists", told, "choose another name")
+    if final is not None:
+        _check_target(operation, plan, before, final)
+    elif _is_taken(task, plan, before):
+        return Step.DONE, None
     part = await _part_before(task, plan, before)
     step = next_step(
         before,
@@ -120,6 +117,27 @@ async def _step(task: Task, operation: SftpCopy, plan: Plan, before: FileProgres
     return step if step is Step.DONE else Step.WRITE, None
 
 
+def _check_target(operation: SftpCopy, plan: Plan, before: FileProgress | None, final: RemoteFile) -> None:
+    """Raises Refused."""
+    if final.kind == "folder":
+        raise folder_in_the_way(plan.target.shown)
+    replace = operation.overwrite is Overwrite.REPLACE
+    if plan.in_place and replace and before is None and seen_of(final) == seen_of(plan.found):
+        # It may be the source, as where capitals are not told apart: writing it would empty that.
+        told = f"{plan.target.shown} is there, and may be the source itself"
+        raise Refused("already_exists", told, "choose another name")
+
+
+def _is_taken(task: Task, plan: Plan, before: FileProgress | None) -> bool:
+    """Whether the server took it away when an earlier attempt closed it. Raises Refused: it may have a part of it."""
+    if before is None or not (plan.in_place and task.modes.moves_on_arrival):
+        return False
+    if before.phase is Phase.WRITING:
+        del task.progress.files[0]  # who decides to copy it again has looked
+        raise Refused("outcome_unknown", f"{plan.target.shown} is gone before it was whole")
+    return True
+
+
 async def _part_before(task: Task, plan: Plan, before: FileProgress | None) -> Place | None:
     """The unfinished file that was about to be published, if it is there."""
     if plan.in_place or before is None:
@@ -134,13 +152,15 @@ async def _copy(task: Task, operation: SftpCopy, plan: Plan, before: FileProgres
         await task.places.make_folder_of(plan.part)
     task.leftovers[0] = (plan.part.path, *(place.path for place in plan.earlier))
     writing = FileProgress(phase=Phase.WRITING, part=task.beats.attempt, size=plan.found.size)
+    # What came to be there meanwhile may be a link, which would lead elsewhere what is written.
+    exclusive = not plan.in_place or await task.session.lstat(plan.part.path) is None
     task.progress.files[0] = writing
-    exclusive = await _begin(task, plan, before)
+    await _begin(task, plan, before)
     try:
         sha256 = await _write(task, plan, exclusive=exclusive)
     except SftpError as error:
         if error.code == "already_exists" and plan.in_place:
-            del task.leftovers[0]  # somebody else's
+            del task.leftovers[0], task.progress.files[0]  # somebody else's
         raise
     await _check(task, plan)
     now = {"phase": Phase.PUBLISHING, "sha256": sha256, "verified": "size" if sha256 is None else "acknowledged"}
@@ -156,16 +176,11 @@ async def _copy(task: Task, operation: SftpCopy, plan: Plan, before: FileProgres
     return done
 
 
-async def _begin(task: Task, plan: Plan, before: FileProgress | None) -> bool:
-    """Temporal knows of this attempt before it makes anything, and those before find nothing of theirs any more.
-
-    Whether there must be nothing: what came to be there meanwhile may be a link, which would lead it elsewhere.
-    """
+async def _begin(task: Task, plan: Plan, before: FileProgress | None) -> None:
+    """Temporal knows of this attempt before it makes anything, and those before find nothing of theirs any more."""
     if plan.in_place:
-        there = await task.session.lstat(plan.part.path) is not None
         await task.beats.record()
-        await task.beats.fence()
-        return not there
+        return
     await task.beats.begin()
     published = before is not None and before.phase is Phase.PUBLISHING
     for place, attempt in zip(plan.earlier, task.attempts_before, strict=True):
@@ -173,7 +188,6 @@ async def _begin(task: Task, plan: Plan, before: FileProgress | None) -> bool:
             task.progress.files[0] = before  # it was there a moment ago, and has been published since
             raise Vanished("not_found", f"{place.shown} is gone")
     await task.beats.fence()
-    return True
 
 
 async def _removed(task: Task, place: Place) -> bool:
@@ -207,7 +221,8 @@ async def _write(task: Task, plan: Plan, *, exclusive: bool) -> str | None:
 async def _check(task: Task, plan: Plan) -> None:
     now, copied = await task.session.stat(plan.source.path), await task.session.stat(plan.part.path)
     unchanged = now is not None and seen_of(now) == seen_of(plan.found)
-    if not unchanged or copied is None or copied.size != plan.found.size:
+    taken = copied is None and plan.in_place and task.modes.moves_on_arrival
+    if not unchanged or not (taken or (copied is not None and copied.size == plan.found.size)):
         raise Refused("source_changed", f"{plan.source.shown} changed while it was copied")
 
 

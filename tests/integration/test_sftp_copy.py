@@ -141,6 +141,38 @@ async def test_what_goes_through_here_is_told_with_its_hash(
     assert (result.sha256, result.files[0].verified) == (sha256(NEW), "acknowledged")
 
 
+async def test_a_server_that_takes_files_away_when_they_are_closed_gets_a_copy_once(
+    troubled: Attempts, faulty: FaultySftp
+) -> None:
+    _takes(troubled, faulty)
+
+    result = await troubled.do("copy", **COPY)
+
+    assert troubled.names() == ["a", "taken/b"]
+    assert result.bytes == len(NEW)
+
+
+@pytest.mark.parametrize("cut", [Cut("copy"), Cut("copy", after=True)], ids=["before", "after"])
+async def test_a_copy_that_may_have_been_taken_is_for_a_person_to_decide(
+    troubled: Attempts, faulty: FaultySftp, cut: Cut
+) -> None:
+    _takes(troubled, faulty)
+    await cut_off(troubled, cut, **COPY)
+
+    failure = await troubled.fails("copy", attempt=2, **COPY)
+    again = await troubled.do("copy", attempt=3, **COPY)
+
+    assert (failure.verdict, failure.category) == (Verdict.UNKNOWN, "outcome_unknown")
+    assert again.bytes == len(NEW)
+
+
+def _takes(attempts: Attempts, faulty: FaultySftp) -> None:
+    """The server does, and renames nothing; file `a` is there."""
+    attempts.path("a").write_bytes(NEW)
+    faulty.moves_arrivals_to = "taken"
+    attempts.modes = {"rename": False, "moves_on_arrival": True}
+
+
 async def test_a_copy_that_failed_for_good_is_made_anew_when_somebody_lets_it_be_tried_again(
     troubled: Attempts, faulty: FaultySftp
 ) -> None:

@@ -97,9 +97,10 @@ async def test_the_pool_is_healthy_after_hundreds_of_bodies_headers_and_hints_th
         async with at_once:
             return (await ending(http_client, http_server, f"/{number % len(FAULTS)}", deadline=0.2)).code
 
-    codes = await asyncio.gather(*map(call, range(400)))
-    assert set(codes) == {"timeout"}
-    assert len(http_server.received) > 200
+    codes: set[str] = set()
+    while len(http_server.received) <= 200:  # on a busy machine some are given up before they arrive
+        codes.update(await asyncio.gather(*map(call, range(100))))
+    assert codes == {"timeout"}
     await all_places_are_free(http_client, http_server)
 
 

@@ -313,7 +313,8 @@ async def test_calls_work_after_hundreds_that_were_given_up(
     in_time = [failed for failed in failures if failed.code == "timeout"]
     in_vain = [(failed.code, failed.sent) for failed in failures if failed.code != "timeout"]
     assert len(in_time) >= 50
-    assert set(in_vain) <= {("connection_lost", Sent.NO)}  # got the place of a stream that was given up
+    # They got the place of a stream that was given up, or the server closed the connection for one stream too many.
+    assert set(in_vain) <= {("connection_lost", Sent.NO), ("connection_lost", Sent.MAYBE)}
     server.reply("/after", body=b"fine")
     replies = await asyncio.gather(*(http_client.send(asked("/after")) for _ in range(100)))
     assert {reply.body for reply in replies} == {b"fine"}

@@ -28,9 +28,9 @@ def policy_of(integration: Integration) -> HostKeyPolicy:
     return integration.auth.host_key
 
 
-def policy_and_warnings(integration: Integration) -> tuple[HostKeyPolicy | None, Sequence[str]]:
-    """How an SFTP server proves who it is; of another integration None."""
-    if not isinstance(integration.auth, SftpAuth):
+def policy_and_warnings(integration: Integration | None) -> tuple[HostKeyPolicy | None, Sequence[str]]:
+    """How an SFTP server proves who it is; of another integration, and of one that cannot be read, None."""
+    if integration is None or not isinstance(integration.auth, SftpAuth):
         return None, ()
     if integration.auth.host_key is HostKeyPolicy.INSECURE:
         told = "this integration looks at no host key (auth.host_key: insecure): anybody can be the server"

@@ -7,9 +7,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Entry point of `tieline`."""
-    gc.set_threshold(
-        20_000, 20, 20
-    )  # what is imported stays: looking through it again and again is a tenth of the start
+    # What is imported stays: looking through it again and again is a tenth of the start.
+    gc.set_threshold(20_000, 20, 20)
     from cli.app import run
     from runtime.exit import leave
 

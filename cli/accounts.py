@@ -83,9 +83,9 @@ def list_accounts(output: OutputOption = Output.TABLE) -> None:
     """List accounts."""
 
     async def find(stores: "Stores") -> list[dict[str, Any]]:
-        accounts, definitions = await stores.accounts.list(), stores.definitions
-        models = {key: await definitions.integration(key) for key in {each.integration for each in accounts}}
-        return [_as_json(account, models[account.integration]) for account in accounts]
+        accounts = await stores.accounts.list()
+        models = await stores.definitions.integrations(account.integration for account in accounts)
+        return [_as_json(account, models.get(account.integration)) for account in accounts]
 
     accounts = with_stores(find)
     printer = Printer(output)
@@ -205,7 +205,7 @@ def _state(account: "Mapping[str, Any]") -> str:
     return f"{state}, its server may be anybody" if "warnings" in account else state
 
 
-def _as_json(account: "Account", integration: "Integration") -> dict[str, Any]:
+def _as_json(account: "Account", integration: "Integration | None") -> dict[str, Any]:
     """An account holds no secret, so all of it can be shown."""
     from auth.host_key_lines import policy_and_warnings
 

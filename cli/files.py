@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
@@ -26,9 +27,10 @@ _UNUSABLE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPER
 
 @contextlib.contextmanager
 def opened(file: str) -> Iterator[IO[bytes]]:
-    """For reading; `-` is standard input. A buffer could not be closed while a thread waits for what a pipe brings."""
+    """For reading; `-` is standard input. Without a buffer: none could be closed while a thread waits for what a pipe
+    brings, and a terminal's would want to be told of its end twice."""
     if file == "-":
-        yield sys.stdin.buffer
+        yield _unbuffered(sys.stdin.buffer)
         return
     try:
         source = Path(file).expanduser().open("rb", buffering=0)
@@ -59,13 +61,15 @@ def size_of(source: IO[bytes]) -> int | None:
 
 async def pieces(source: IO[bytes], advance: Callable[[int], None]) -> AsyncIterator[bytes]:
     """What it holds; `advance` is told how much was taken."""
-    while piece := await _in_daemon(lambda: _piece(source)):
+    whole = True
+    while whole and (piece := await _in_daemon(lambda: _piece(source))):
+        whole = len(piece) == PIECE_BYTES
         yield piece
         advance(len(piece))
 
 
 def _piece(source: IO[bytes]) -> bytes:
-    """A whole one, however little a pipe gives out at once; less at the end."""
+    """A whole one, however little a pipe gives out at once; less at the end, which a terminal tells once."""
     piece = bytearray()
     while len(piece) < PIECE_BYTES and (part := source.read(PIECE_BYTES - len(piece))):
         piece += part
@@ -73,7 +77,7 @@ def _piece(source: IO[bytes]) -> bytes:
 
 
 async def _in_daemon(work: Callable[[], T]) -> T:
-    """Beside the event loop, in a thread for which nobody waits at Ctrl-C: what is read may never come."""
+    """Beside the event loop, in a thread for which nobody waits at Ctrl-C: what it waits for may never come."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -102,10 +106,27 @@ async def counted(chunks: AsyncIterator[bytes], advance: Callable[[int], None]) 
 
 
 async def write_to(target: IO[bytes], chunks: AsyncIterator[bytes]) -> None:
-    """All of it, flushed."""
-    async for chunk in chunks:
-        await asyncio.to_thread(target.write, chunk)
+    """All of it, flushed; who is cancelled leaves at once, though nobody reads what was written."""
     target.flush()
+    for_thread = _unbuffered(target)
+    async for chunk in chunks:
+        await _in_daemon(functools.partial(_write_all, for_thread, chunk))
+    target.flush()
+
+
+def _write_all(target: IO[bytes], chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        written: int | None = target.write(view)
+        if written is None:  # it does not wait for its reader by itself
+            time.sleep(LOOK_EVERY)
+        view = view[written or 0 :]
+
+
+def _unbuffered(file: IO[bytes]) -> IO[bytes]:
+    """What is under its buffer: that one is locked while a thread waits in it, also to be flushed or closed."""
+    raw: IO[bytes] = getattr(file, "raw", file)
+    return raw
 
 
 def is_stdout(name: str) -> bool:
@@ -160,7 +181,7 @@ def _behind_links(path: Path) -> Path:
 async def _write_into(path: Path, chunks: AsyncIterator[bytes]) -> None:
     while (descriptor := _opened_at_once(path)) is None:  # noqa: ASYNC110 - nothing tells of readers
         await asyncio.sleep(LOOK_EVERY)
-    with os.fdopen(descriptor, "wb") as target:
+    with os.fdopen(descriptor, "wb", buffering=0) as target:
         await write_to(target, chunks)
 
 

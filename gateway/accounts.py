@@ -114,9 +114,9 @@ async def create(asked: CreateAccount, request: Request, door: DoorOf) -> Accoun
 @router.get("", openapi_extra=MANAGE, name="List accounts", response_model_exclude_unset=True)
 async def list_accounts(door: DoorOf) -> AccountList:
     """All accounts, with their states."""
-    accounts, definitions = await door.stores.accounts.list(), door.stores.definitions
-    integrations = {key: await definitions.integration(key) for key in {account.integration for account in accounts}}
-    return AccountList(accounts=[_shown(account, integrations[account.integration]) for account in accounts])
+    accounts = await door.stores.accounts.list()
+    integrations = await door.stores.definitions.integrations(account.integration for account in accounts)
+    return AccountList(accounts=[_shown(account, integrations.get(account.integration)) for account in accounts])
 
 
 @router.get("/{name}", openapi_extra=MANAGE, name="Read an account", response_model_exclude_unset=True)
@@ -160,7 +160,7 @@ async def delete(name: str, door: DoorOf) -> None:
     await door.stores.accounts.delete(name)
 
 
-def _shown(account: Account, integration: Integration) -> AccountShown:
+def _shown(account: Account, integration: Integration | None) -> AccountShown:
     policy, warnings = policy_and_warnings(integration)
     told: dict[str, Any] = ({"host_key": policy} if policy else {}) | ({"warnings": warnings} if warnings else {})
     return AccountShown(

@@ -1,9 +1,10 @@
 """Published definitions: immutable by version, one version of each in force."""
 
+import contextlib
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -100,6 +101,14 @@ class DefinitionStore:
         """The integration in force. Raises NotFound."""
         found = await self.get("integration", key)
         assert isinstance(found, Integration)
+        return found
+
+    async def integrations(self, keys: Iterable[str]) -> Mapping[str, Integration]:
+        """Those of these that are in force and can be read: one of another version keeps no other from being shown."""
+        found: dict[str, Integration] = {}
+        for key in set(keys):
+            with contextlib.suppress(NotFound, UnreadableDefinition):
+                found[key] = await self.integration(key)
         return found
 
     async def profile(self, name: str) -> Profile:

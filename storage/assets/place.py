@@ -5,6 +5,7 @@ is not alone in a place deletes what it does not know.
 """
 
 import contextlib
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from storage.schema import installation
 _ALONE = ".alone"
 """Ends the mark of an installation that found the place empty, or knew of all that lay there, or was told that it may
 delete the rest."""
+_MARK = re.compile(rf"[0-9a-f]{{32}}({re.escape(_ALONE)})?")
 _SHOWN_DIGITS = 8
 
 
@@ -60,7 +62,7 @@ class Place:
 
     async def look(self) -> Standing:
         """Ask anew."""
-        ours, marks = await self._id(), await self._blobs.marks()
+        ours, marks = await self._id(), await self._marks()
         others = {mark.removesuffix(_ALONE) for mark in marks} - {ours}
         marked = bool({ours, ours + _ALONE} & marks)
         return Standing(self._blobs.where, marked, ours + _ALONE in marks and not others, tuple(sorted(others)))
@@ -73,9 +75,14 @@ class Place:
         """The same, because somebody says so: others that still are at work leave their marks again when they start."""
         await self.be_alone()
         ours = await self._id()
-        for mark in await self._blobs.marks():
+        for mark in await self._marks():
             if mark.removesuffix(_ALONE) != ours:
                 await self._blobs.unmark(mark)
+
+    async def _marks(self) -> set[str]:
+        """What lies beside them is nobody's: a file that a system leaves in each folder it shows, or the folder itself,
+        which some programs keep in a bucket as an object."""
+        return {mark for mark in await self._blobs.marks() if _MARK.fullmatch(mark)}
 
     async def _holds_anything(self) -> bool:
         async with contextlib.aclosing(self._blobs.every()) as blobs:

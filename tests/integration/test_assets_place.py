@@ -108,6 +108,16 @@ async def test_two_installations_in_one_place_delete_nothing_of_each_other(
     assert await whole(theirs.read(second)) == THEIRS
 
 
+async def test_what_a_system_leaves_in_each_folder_is_no_installation(
+    ours: AssetStore, disk_database: Database, opened_again: Callable[[], Blobs]
+) -> None:
+    await put(ours, OURS)
+    await opened_again().mark(".DS_Store")
+    await age(disk_database, 31)
+
+    assert kinds(await collect(ours)) == (["file"], [])
+
+
 async def test_a_place_is_taken_over_once(
     ours: AssetStore, theirs: AssetStore, disk_database: Database, opened_again: Callable[[], Blobs]
 ) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -82,6 +83,37 @@ async def test_a_pipe_is_written_into_as_soon_as_somebody_reads_it(pipe: Path) -
 async def test_a_pipe_that_nobody_reads_can_be_given_up(pipe: Path) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(write_whole(pipe, content(), replace=True), 0.01)
+
+
+async def test_a_pipe_whose_reader_stands_still_can_be_given_up(pipe: Path) -> None:
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    kept = threading.Timer(5, os.close, (reader,))
+    kept.start()
+
+    async def more_than_fits() -> AsyncIterator[bytes]:
+        yield bytes(1 << 20)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(write_whole(pipe, more_than_fits(), replace=True), 0.1)
+
+    assert kept.is_alive()
+    kept.cancel()
+    os.close(reader)
+
+
+async def test_all_of_a_large_piece_is_written_into_a_pipe(pipe: Path) -> None:
+    large, read = os.urandom(300_000), bytearray()
+
+    async def piece() -> AsyncIterator[bytes]:
+        yield large
+
+    def take() -> None:
+        with pipe.open("rb") as reader:
+            read.extend(reader.read())
+
+    await asyncio.gather(write_whole(pipe, piece(), replace=True), asyncio.to_thread(take))
+
+    assert read == large
 
 
 def test_a_device_stays_one() -> None:

@@ -88,7 +88,7 @@ async def test_what_was_told_of_is_taken_away_where_a_listing_takes_too_long(
 ) -> None:
     operation = upload_of(await troubled.keep(b"content"), checksum_file=True)
     await cut_off(troubled, "upload", Cut("rename"), **operation)
-    monkeypatch.setattr("activities.sftp.LOOK_WITHIN", 0.1)
+    monkeypatch.setattr("activities.sftp.LOOK_WITHIN", 0.3)
     faulty.one_by_one = False
     faulty.stall_in.add("list")
 

@@ -13,6 +13,7 @@ from activities.sftp import SftpActivities
 from definitions.refs import CredentialRef
 from definitions.run import Failure, SftpCall, Verdict
 from definitions.sftp import SftpResult
+from net.sftp import SftpSession
 from tests.fixtures.faulty_sftp import FaultySftp
 from tests.fixtures.sftp_attempts import Attempts
 from tests.fixtures.sftp_runs import OPERATION, aged, upload_of
@@ -221,14 +222,34 @@ async def test_an_attempt_that_brought_something_is_followed_by_another_at_once_
     operation = upload_of(await troubled.keep(content)) if type_ == "upload" else {"paths": ["a"]}
     faulty.drop_after = 5_000_000
 
-    waits = [await _wait_after_a_lost_line(environment, troubled, type_, operation)]
+    waits = [await _wait_after_it_failed(environment, troubled, type_, operation)]
     faulty.hang_up_after_login = True
-    waits += [await _wait_after_a_lost_line(environment, troubled, type_, operation) for _ in range(3)]
+    waits += [await _wait_after_it_failed(environment, troubled, type_, operation) for _ in range(3)]
 
     assert waits == [1, 1, 2, 4]
 
 
-async def _wait_after_a_lost_line(
+async def test_a_file_that_changes_while_it_is_fetched_is_tried_after_longer_each_time_whatever_it_brought(
+    attempts: Attempts, environment: ActivityEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SftpSession.read
+
+    def grows(session: SftpSession, path: str, *arguments: Any, **more: Any) -> Any:
+        with attempts.path("a").open("ab") as file:
+            file.write(b"more")
+        return read(session, path, *arguments, **more)
+
+    attempts.path("a").write_bytes(b"content")
+    aged(attempts.path("a"))
+    monkeypatch.setattr(SftpSession, "read", grows)
+    monkeypatch.setattr("activities.sftp_download.SETTLED_AFTER", 0.0)
+
+    waits = [await _wait_after_it_failed(environment, attempts, "download", {"paths": ["a"]}) for _ in range(3)]
+
+    assert waits == [1, 2, 4]
+
+
+async def _wait_after_it_failed(
     environment: ActivityEnvironment, attempts: Attempts, type_: str, operation: dict[str, Any]
 ) -> float:
     environment.info = replace(environment.info, attempt=40, heartbeat_details=[attempts.told] if attempts.told else [])

@@ -99,7 +99,7 @@ async def test_a_bomb_of_100_mib_takes_no_20_mib_of_memory(told: Told, limit: di
     path, body = fresh("/bomb"), bomb()
     assert len(body) < 200_000
     told.server.reply(f"/api{path}", 200, body, GZIP)
-    found, grown = await growth_during(told.call(path, **limit))
+    found, grown = await growth_during(lambda: told.call(path, **limit))
     failure(found)
     assert grown < 20 * MEGABYTE
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
-from cli.errors import CliError
+from cli.errors import CliError, Status
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ async def write_whole(path: Path, chunks: AsyncIterator[bytes], *, replace: bool
     replaced. A link stays, and leads to the new file; a pipe or device is written into.
 
     Raises:
-        CliError: it is there, or cannot be opened. OSErrors of writing are the caller's.
+        CliError: it is there, or cannot be opened, or the pipe's reader has gone. OSErrors of writing are the caller's.
     """
     try:
         if replace and _is_stream(path):
@@ -150,6 +150,8 @@ async def write_whole(path: Path, chunks: AsyncIterator[bytes], *, replace: bool
             await _write_beside(path, chunks, replace=False)
     except FileExistsError:
         raise CliError(f"{path} is there already: name the file that is to be written") from None
+    except BrokenPipeError:  # unlike that of standard output, whose end tells whoever began the pipeline
+        raise CliError(f"{path}: its reader has gone before all was written", Status.FAILED) from None
     except OSError as error:
         if error.errno not in _UNUSABLE:
             raise

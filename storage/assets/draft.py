@@ -167,14 +167,9 @@ class Staging:
         """The longest one of this key that nobody writes. Raises AssetStoreUnavailable."""
         path, descriptor = await self._opened([self._folder / name for name in _names(key, run)])
         try:
-            draft = Draft(path, descriptor, keep)
-            try:
-                yield draft
-            finally:
-                if key is None:
-                    path.unlink(missing_ok=True)
+            yield Draft(path, descriptor, keep)
         finally:
-            os.close(descriptor)
+            _leave(path, descriptor)
 
     async def _opened(self, paths: Sequence[Path]) -> tuple[Path, int]:
         deadline = time.monotonic() + WAIT_SECONDS
@@ -229,9 +224,18 @@ def _run_of(path: Path) -> str | None:
 async def _taken(paths: Sequence[Path], *, beside: bool) -> tuple[Path, int] | None:
     def give_back(opened: tuple[Path, int] | None) -> None:
         if opened is not None:
-            os.close(opened[1])
+            _leave(*opened)
 
     return await taken_from_thread(lambda: _try_open(paths, beside=beside), give_back)
+
+
+def _leave(path: Path, descriptor: int) -> None:
+    """What has no key is found by nobody any more."""
+    try:
+        if path.name.startswith(_NAMELESS):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
 
 
 def _try_open(paths: Sequence[Path], *, beside: bool) -> tuple[Path, int] | None:

@@ -69,7 +69,16 @@ async def test_the_next_attempt_goes_on_where_one_was_cancelled_while_it_opened_
     assert len(drafts(asset_folder)) == 1
 
 
-async def cancelled(work: Coroutine[Any, Any, None], opening: Opening) -> None:
+async def test_a_file_without_a_key_that_was_opened_for_who_is_cancelled_is_deleted(
+    disk_store: AssetStore, asset: Asset, asset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = drafts(asset_folder)
+    work = disk_store.put(pieces(CONTENT), name="b", media_type="text/plain", holder=USER)
+    await cancelled(work, Opening(asset_folder, monkeypatch))
+    assert drafts(asset_folder) == before
+
+
+async def cancelled(work: Coroutine[Any, Any, object], opening: Opening) -> None:
     task = asyncio.ensure_future(work)
     await opening.done.wait()
     task.cancel()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import CliError
+from cli.errors import CliError, Status
 from cli.files import write_whole
 
 CONTENT = b"Dear bank,\n"
@@ -99,6 +99,19 @@ async def test_a_pipe_whose_reader_stands_still_can_be_given_up(pipe: Path) -> N
     assert kept.is_alive()
     kept.cancel()
     os.close(reader)
+
+
+def test_a_pipe_whose_reader_has_gone_is_told(pipe: Path) -> None:
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    async def left_alone() -> AsyncIterator[bytes]:
+        os.close(reader)
+        yield CONTENT
+
+    with pytest.raises(CliError, match=r"pipe: its reader has gone before all was written") as told:
+        asyncio.run(write_whole(pipe, left_alone(), replace=True))
+
+    assert told.value.status is Status.FAILED
 
 
 async def test_all_of_a_large_piece_is_written_into_a_pipe(pipe: Path) -> None:

@@ -61,6 +61,8 @@ class FileUpload:
             return await self._rename_unseen(before)
         if step is Step.ASK:
             del self._task.progress.files[plan.index]  # who decides to send it again has looked
+            if final is None:  # it may have arrived and been taken away: its checksum is left to whoever has it
+                self._task.progress.attested.pop(plan.index, None)
             gone = "and its unfinished file are both gone" if not plan.in_place else "is gone before it was whole"
             other = "is not what was sent, and its unfinished file is gone"
             raise Refused("outcome_unknown", f"{plan.target.shown} {gone if final is None else other}")

@@ -98,6 +98,18 @@ async def test_what_was_told_of_is_taken_away_where_a_listing_takes_too_long(
     assert troubled.names() == []
 
 
+async def test_the_checksum_of_a_file_that_has_arrived_as_somebody_decides_stays(attempts: Attempts) -> None:
+    operation = upload_of(await attempts.keep(b"content"), checksum_file=True)
+    await cut_off(attempts, "upload", Cut("rename", number=2, after=True), **operation)
+    attempts.path("file.bin").unlink()
+    failure = await attempts.fails("upload", attempt=2, **operation)
+
+    await clean_up(attempts, "upload", told=True, **operation)
+
+    assert failure.category == "outcome_unknown"
+    assert attempts.names() == ["file.bin.sha256"]
+
+
 @pytest.mark.parametrize("told", [False, True], ids=["unknown", "told"])
 @pytest.mark.parametrize("type_", ["copy", "move"])
 async def test_a_file_that_made_way_gets_its_name_back(

@@ -107,8 +107,12 @@ class Collector:
             sum(map(len, over.values())),
             len(waiting - {each.id for each in garbage}),
             left,
-            standing.objection() if left else None,
+            standing.objection(knows_any=await self._knows_any()) if left else None,
         )
+
+    async def _knows_any(self) -> bool:
+        async with self._database.read() as connection:
+            return (await connection.execute(select(assets.c.sha256).limit(1))).first() is not None
 
     async def _known(self, over: Mapping[str, Sequence[_Reference]], *, delete: bool) -> list[Garbage]:
         async with self._database.read() as connection:

@@ -30,15 +30,17 @@ class Standing:
     alone: bool
     others: tuple[str, ...]
 
-    def objection(self) -> str:
-        """Why not everything may be deleted, and what to do."""
+    def objection(self, *, knows_any: bool = True) -> str:
+        """Why not everything may be deleted, and what to do. `knows_any`: the database has some asset at all."""
         if self.others:
             ids = ", ".join(each[:_SHOWN_DIGITS] for each in self.others)
             told = f"{self.where} also holds files of another installation ({ids}), with a database of its own"
         else:
             told = f"files that this database does not know lay in {self.where} before its own, if it has any there"
+        if not knows_any:
+            told = f"{told}; this database knows no asset at all, and may be the wrong one"
         return (
-            f"{told}: see that TIELINE_DATABASE_URL and TIELINE_ASSETS_URL belong together, and give each installation "
+            f"{told}: see that TIELINE_DATABASE_URL and the place of assets belong together, and give each installation "
             "a place of its own; where nobody else needs what lies there, --take-over (take_over) says so once"
         )
 

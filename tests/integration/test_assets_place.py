@@ -136,6 +136,18 @@ async def test_a_place_is_taken_over_once(
     assert [blob async for blob in opened_again().every()] == []
 
 
+async def test_a_database_that_knows_no_asset_is_told_to_be_the_wrong_one(ours: AssetStore, theirs: AssetStore) -> None:
+    await put(theirs, THEIRS)
+    without = await collect(ours)
+    await put(ours, OURS)
+    with_one = await collect(ours)
+
+    told = [
+        "knows no asset at all, and may be the wrong one" in (found.objection or "") for found in (without, with_one)
+    ]
+    assert told == [True, False]
+
+
 async def test_who_goes_on_in_a_place_that_was_taken_over_is_seen_again(
     disk_store: AssetStore, in_folder: AssetStore, other_database: Database, asset_folder: Path
 ) -> None:

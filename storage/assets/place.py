@@ -40,8 +40,8 @@ class Standing:
         if not knows_any:
             told = f"{told}; this database knows no asset at all, and may be the wrong one"
         return (
-            f"{told}: see that TIELINE_DATABASE_URL and the place of assets belong together, and give each installation "
-            "a place of its own; where nobody else needs what lies there, --take-over (take_over) says so once"
+            f"{told}: see that TIELINE_DATABASE_URL and the place of assets belong together, and give each installation"
+            " a place of its own; where nobody else needs what lies there, --take-over (take_over) says so once"
         )
 
 

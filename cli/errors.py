@@ -172,11 +172,13 @@ def _definitions(error: Any) -> Complaint:
 
 
 def _rpc(error: Any) -> Complaint:
+    from runtime.temporal_errors import is_away
+
     status = error.status.name
     if status == "NOT_FOUND" and "Namespace" in error.message:
         message = f"Temporal: {error.message} Create it there, or correct TIELINE_TEMPORAL_NAMESPACE"
         return Complaint(message, Status.BAD_USE)
-    if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+    if is_away(error):
         message = f"Temporal does not answer ({status.lower()}): is it running? tieline doctor"
         return Complaint(message, Status.UNREACHABLE)
     return Complaint(scrub(f"Temporal refused the request ({status.lower()}): {error}"), Status.FAILED)

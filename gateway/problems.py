@@ -36,6 +36,7 @@ from runtime.runs import (
     RunNotFound,
     UnfitAsset,
 )
+from runtime.temporal_errors import is_away
 from storage.errors import (
     AlreadyExists,
     AssetDamaged,
@@ -252,7 +253,7 @@ def _credential(error: CredentialError) -> Problem:
 
 
 def _temporal(error: RPCError) -> Problem:
-    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+    if is_away(error):
         return Problem(503, "temporal_unavailable", "Temporal does not answer", "see that it runs: tieline doctor")
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
         headers = {"Retry-After": "1"}

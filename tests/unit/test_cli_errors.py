@@ -64,11 +64,26 @@ def test_a_credential_that_cannot_be_had_comes_with_its_next_step() -> None:
     assert complaint.status is Status.FAILED
 
 
-def test_a_server_that_does_not_answer_is_unreachable() -> None:
-    complaint = explain(RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b""))
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ("connection refused", RPCStatusCode.UNAVAILABLE),
+        ("Timeout expired", RPCStatusCode.CANCELLED),
+        ("transport error", RPCStatusCode.UNKNOWN),
+    ],
+)
+def test_a_server_that_does_not_answer_is_unreachable(told: str, status: RPCStatusCode) -> None:
+    complaint = explain(RPCError(told, status, b""))
 
     assert complaint.status is Status.UNREACHABLE
-    assert "tieline doctor" in complaint.message
+    assert complaint.message == f"Temporal does not answer ({status.name.lower()}): is it running? tieline doctor"
+
+
+def test_a_server_that_fails_for_no_known_reason_has_answered() -> None:
+    complaint = explain(RPCError("shard is closed", RPCStatusCode.UNKNOWN, b""))
+
+    assert complaint.status is Status.FAILED
+    assert "Temporal refused the request (unknown): shard is closed" in complaint.message
 
 
 def test_an_address_that_is_closed_comes_with_the_setting_that_opens_it() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import CliError, Status
+from cli.errors import CliError, Status, explain
 from cli.output import console, note, printable
 
 if TYPE_CHECKING:
@@ -35,10 +35,13 @@ async def wait_for(runs: "Runs", run_id: str, limit: float | None) -> "RunResult
     """The result of a run; meanwhile its progress goes to standard error.
 
     Raises:
-        CliError: it has not ended within `limit` seconds.
+        CliError: it has not ended within `limit` seconds, or Temporal does not answer any more.
         RunFailed, RunCancelled: it ended without an answer.
     """
+    from temporalio.service import RPCError
+
     ending = asyncio.ensure_future(runs.result(run_id))
+    ending.add_done_callback(_seen)
     deadline = None if limit is None else time.monotonic() + limit
     try:
         async with _Progress.shown(run_id) as progress:
@@ -49,8 +52,11 @@ async def wait_for(runs: "Runs", run_id: str, limit: float | None) -> "RunResult
                 progress.tell(run, steps, await hints(runs, run, steps))
         return await ending
     except asyncio.CancelledError:
-        note(f"the run goes on: tieline runs result {run_id}")
+        note(_goes_on(run_id))
         raise
+    except RPCError as error:
+        complaint = explain(error)
+        raise CliError(f"{complaint.message}\n{_goes_on(run_id)}", complaint.status, run=run_id) from None
     finally:
         ending.cancel()
 
@@ -59,6 +65,16 @@ async def _ended(ending: "asyncio.Future[RunResult]", deadline: float | None) ->
     patience = LOOK_EVERY if deadline is None else max(0.0, min(LOOK_EVERY, deadline - time.monotonic()))
     done, _ = await asyncio.wait({ending}, timeout=patience)
     return bool(done)
+
+
+def _seen(ending: "asyncio.Future[RunResult]") -> None:
+    """Its error is not complained about when a look at the run has failed first, of the same cause."""
+    if not ending.cancelled():
+        ending.exception()
+
+
+def _goes_on(run_id: str) -> str:
+    return f"the run goes on: tieline runs result {run_id}"
 
 
 def _not_ended(run_id: str, limit: float | None, latest: str) -> CliError:

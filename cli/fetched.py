@@ -81,12 +81,11 @@ async def _write(assets: "AssetStore", asset: "Asset", to: str) -> None:
 
 
 def _unwritten(failed: "Sequence[tuple[Asset, CliError]]", count: int) -> CliError:
-    status = next((error.status for _, error in failed if error.status is Status.FAILED), Status.BAD_USE)
     told = [f"{error}\nIt was fetched, and is kept: tieline assets get {asset.sha256} FILE" for asset, error in failed]
     if count > 1:
         told.insert(0, f"{len(failed)} of {count} files could not be written")
     unwritten = [{"name": asset.name, "sha256": asset.sha256, "message": str(error)} for asset, error in failed]
-    return CliError("\n".join(told), status, unwritten=unwritten)
+    return CliError("\n".join(told), Status.FAILED, unwritten=unwritten)
 
 
 def _target(to: str, name: str) -> tuple[Path, bool]:

@@ -51,7 +51,7 @@ def run_and_print(
         note(_told(started))
         result = await wait_for(session.runs, started.id, wait)
         if finish is not None:
-            await finish(session, result)
+            await _finished(finish, session, started, result)
         return started, result
 
     started, result = with_runs(go)
@@ -60,6 +60,17 @@ def run_and_print(
     else:
         print_result(printer, started.id, result, saved=saved, duplicate=started.duplicate)
     return result
+
+
+async def _finished(
+    finish: "Callable[[Session, RunResult], Awaitable[None]]", session: Session, started: "Started", result: "RunResult"
+) -> None:
+    """The run did what it was to do, even where something then fails here: programs are told what, too."""
+    try:
+        await finish(session, result)
+    except CliError as error:
+        error.details = {"run": started.id, **error.details, "result": result.model_dump(mode="json")}
+        raise
 
 
 def _told(started: "Started") -> str:

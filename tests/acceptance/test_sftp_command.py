@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -316,7 +317,7 @@ async def test_a_local_file_is_replaced_only_when_it_is_named(files: Files, tmp_
     by_pattern = await files("get", "bank", "both/*", "--to", str(tmp_path))
     by_name = await files("get", "bank", "both/letter.txt", "--to", str(mine))
 
-    assert (into_folder.status, by_pattern.status, by_name.status) == (2, 2, 0)
+    assert (into_folder.status, by_pattern.status, by_name.status) == (2, 1, 0)
     assert (kept, still_there) == ("mine", True)
     assert f"It was fetched, and is kept: tieline assets get {SHA256} FILE" in by_pattern.errors
     assert mine.read_bytes() == LETTER
@@ -329,15 +330,21 @@ async def test_a_file_in_the_way_of_one_keeps_no_other_from_being_written(files:
     for name in ("1.csv", "3.csv"):
         (tmp_path / name).write_text("mine")
 
-    ran = await files("get", "bank", "three/*", "--to", str(tmp_path), "--after", "delete", "-o", "json")
+    files.remote("three-done/2.csv", b"in the way")
+
+    ran = await files(
+        *("get", "bank", "three/*", "--to", str(tmp_path), "--after", "move", "--move-to", "three-done/", "-o", "json")
+    )
 
     told = json.loads(ran.output)["error"]
-    assert ran.status == 2
+    assert (ran.status, told["exit_status"]) == (1, 1)
     assert _contents(tmp_path) == {"1.csv": b"mine", "2.csv": b"two", "3.csv": b"mine"}
     assert told["message"].startswith("2 of 3 files could not be written\n")
     for name in ("1.csv", "3.csv"):
         assert f"tieline assets get {hashlib.sha256(contents[name]).hexdigest()} FILE" in told["message"]
     assert [each["name"] for each in told["unwritten"]] == ["1.csv", "3.csv"]
+    assert re.fullmatch("run-[0-9a-f]{32}", told["run"])
+    assert [each["path"] for each in told["result"]["sftp"]["failed"]] == ["three/2.csv"]
 
 
 async def test_content_with_another_hash_than_it_should_have_is_not_written(files: Files, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def opened(file: str) -> Iterator[IO[bytes]]:
         yield _unbuffered(sys.stdin.buffer)
         return
     try:
-        source = Path(file).open("rb", buffering=0)
+        source = Path(file).open("rb", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
         raise CliError(cannot_be_read(file, error)) from None
     with source:

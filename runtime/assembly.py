@@ -51,21 +51,21 @@ async def open_resolver(stores: Stores) -> AsyncIterator[tuple[CredentialResolve
         await http.aclose()
 
 
-async def connect(stores: Stores, address: str, *, tracing: bool = False) -> Client:
-    """A Temporal client that encrypts with this installation's keys.
+async def connect(stores: Stores, address: str, *, serving: bool = False) -> Client:
+    """A Temporal client that encrypts with this installation's keys; of a process that is `serving` it is traced.
 
     Raises:
         TemporalUnreachable: nothing answers there.
     """
     settings = stores.settings
     converter = data_converter(stores.keys, PayloadStore(stores.assets, settings.data_dir))
-    plugin = tieline_plugin(converter, interceptors=tracing_interceptors(settings) if tracing else ())
+    plugin = tieline_plugin(converter, interceptors=tracing_interceptors(settings) if serving else ())
     try:
         return await Client.connect(
             address,
             namespace=settings.temporal_namespace,
             plugins=[plugin],
-            runtime=temporal_runtime(settings),
+            runtime=temporal_runtime(settings, serving=serving),
         )
     except (RuntimeError, RPCError) as error:
         raise TemporalUnreachable(

@@ -95,7 +95,7 @@ async def serve_worker(settings: Settings, announce: Announce) -> None:
 async def connected(settings: Settings, temporal: TemporalAddress) -> AsyncIterator[Parts]:
     """The stores and a client, and the process's health told to whoever asks."""
     async with open_stores(settings) as stores:
-        client = await connect(stores, temporal.address, tracing=True)
+        client = await connect(stores, temporal.address, serving=True)
         await register_search_attributes(client)
         async with health_endpoint(settings.health_address, checks(stores, client)):
             yield Parts(stores, client)

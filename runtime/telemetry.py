@@ -1,9 +1,18 @@
 """Metrics and traces of one process: set up once, at its start. They are sent on the way out by `runtime.exit`."""
 
+import functools
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 
 from runtime.settings import Settings
 
@@ -15,25 +24,37 @@ class MetricsAddressUnusable(Exception):
     """Metrics cannot be served at the configured address."""
 
 
-def temporal_runtime(settings: Settings) -> Runtime:
-    """The process's own runtime, or one that serves Prometheus metrics when an address is configured.
+def temporal_runtime(settings: Settings, *, serving: bool) -> Runtime:
+    """The process's own runtime; it serves Prometheus metrics when an address is configured.
 
-    A runtime that ends while its process goes on can crash it in one of its threads: so none is made for each client.
+    What it has to say goes to the log of a process that is `serving`, and nowhere in a command. Left to itself it
+    writes to standard output, into files and documents that a command prints.
 
     Raises:
         MetricsAddressUnusable: the address is taken, or is no IP address.
     """
-    if not settings.metrics_address:
-        return Runtime.default()
-    metrics = PrometheusConfig(bind_address=settings.metrics_address, durations_as_seconds=True)
     try:
-        return Runtime(telemetry=TelemetryConfig(metrics=metrics))
+        return _runtime(settings.metrics_address, serving=serving)
     except ValueError as error:
         reason = str(error).rpartition(": ")[2]
         raise MetricsAddressUnusable(
             f"metrics cannot be served at {settings.metrics_address} ({reason}): set TIELINE_METRICS_ADDRESS to "
             "another IP:PORT, as in 127.0.0.1:9464"
         ) from None
+
+
+def quiet_runtime() -> Runtime:
+    """For whoever only looks whether a server answers."""
+    return _runtime(None, serving=False)
+
+
+@functools.cache
+def _runtime(metrics_address: str | None, *, serving: bool) -> Runtime:
+    """One that ends while its process goes on can crash it in one of its threads: so none is made for each client."""
+    metrics = PrometheusConfig(bind_address=metrics_address, durations_as_seconds=True) if metrics_address else None
+    log = LogForwardingConfig(logging.getLogger("temporalio.core"), append_target_to_name=False)
+    told = LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=log)
+    return Runtime(telemetry=TelemetryConfig(logging=told if serving else None, metrics=metrics))
 
 
 def tracing_interceptors(settings: Settings) -> "Sequence[OpenTelemetryInterceptor]":

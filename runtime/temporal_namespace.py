@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from runtime.search_attributes import register_search_attributes
+from runtime.telemetry import quiet_runtime
 
 RETENTION = timedelta(days=30)
 """How long closed runs can be read, and how long a caller's key is remembered. A development server has one day."""
@@ -36,7 +37,7 @@ async def prepare_namespace(address: str, namespace: str, *, limit: float, still
 async def _connected(address: str, namespace: str, deadline: float, still_starting: Callable[[], None]) -> Client:
     while True:
         try:
-            return await Client.connect(address, namespace=namespace)
+            return await Client.connect(address, namespace=namespace, runtime=quiet_runtime())
         except RuntimeError as error:  # the SDK's word for "nobody answers"
             await _again(deadline, still_starting, error)
 

@@ -21,7 +21,7 @@ from runtime.runs import RunFailed
 from runtime.temporal_server import TemporalAddress
 from tests.fixtures.collector import Collector, attributes_of
 from tests.fixtures.processes import tieline_command, worker_process
-from tests.fixtures.tieline import Installation, installed
+from tests.fixtures.tieline import PROFILE, Installation, installed
 from tests.fixtures.waiting import until
 
 LIMIT = timedelta(seconds=30)
@@ -256,6 +256,21 @@ async def test_readiness_follows_the_way_to_temporal(idle: Installation, tmp_pat
                 assert faults["temporal"].startswith("Temporal does not answer")
                 assert (await web.get(f"http://{health}/healthz")).status_code == 200
             await until(is_ready)
+
+
+async def test_what_temporals_client_complains_of_stands_in_a_workers_log_and_in_no_output(
+    idle: Installation, tmp_path: Path
+) -> None:
+    name, way = fresh("away"), Way(idle.stores.settings.temporal_address or "")
+    async with way.open(), worker_process(idle, tmp_path, temporal_address=way.address) as worker:
+        call = ("call", "flaky", "GET", f"/ok:wait=30/{name}", "--profile", PROFILE)
+        command = asyncio.create_task(tieline_command(idle, *call, temporal_address=way.address))
+        await until(lambda: bool(idle.systems.ledger.requests(f"/flaky/ok:wait=30/{name}")), limit=30)
+        async with way.closed():
+            await until(lambda: "temporalio.core" in worker.log, limit=30)
+            ran = await command
+        assert (ran.output, ran.status) == ("", 3)
+        assert "temporalio" not in worker.output
 
 
 async def test_a_metrics_address_in_use_is_told_with_its_setting(idle: Installation, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ async def _plan(task: Task, operation: SftpCopy) -> Plan:
     if found is None:
         raise Refused("not_found", f"there is no file {source.shown}")
     if found.kind != "file":
-        raise Refused("not_a_file", f"{source.shown} is a {found.kind}")
+        raise Refused("not_a_file", f"{source.shown} is {found.what}")
     if part == target:
         part = target = (await task.places.follow(target))[0]
     if source.path == target.path:

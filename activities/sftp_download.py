@@ -17,6 +17,7 @@ from activities.sftp_task import SMALL, Outcome, Task, in_turn, outcome_of_files
 from activities.sftp_twice import end_leaving, has_both_names, leave_the_new_one
 from activities.streams import Draft
 from definitions.asset import Asset
+from definitions.plural import plural
 from definitions.sftp import MAX_FILES, AfterDownload, SftpDownload, Transferred
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
@@ -127,7 +128,7 @@ async def _look(task: Task, operation: SftpDownload, place: Place) -> Wanted:
     if found is None:
         raise Refused("not_found", f"there is no file {place.shown}")
     if found.kind != "file":
-        raise Refused("not_a_file", f"{place.shown} is a {found.kind}")
+        raise Refused("not_a_file", f"{place.shown} is {found.what}")
     _check_size(operation, place, found.size or 0)
     if operation.move_to is not None:
         await task.places.resolve(operation.move_to, place.name)  # what cannot be moved is not fetched either
@@ -136,7 +137,9 @@ async def _look(task: Task, operation: SftpDownload, place: Place) -> Wanted:
 
 def _check_size(operation: SftpDownload, place: Place, size: int) -> None:
     if size > operation.max_bytes:
-        raise Refused("too_large", f"{place.shown} has {size} bytes or more: max_bytes is {operation.max_bytes}")
+        raise Refused(
+            "too_large", f"{place.shown} has {plural(size, 'byte')} or more: max_bytes is {operation.max_bytes}"
+        )
 
 
 async def _fetch_and_settle(task: Task, operation: SftpDownload, file: Wanted) -> None:

@@ -70,7 +70,7 @@ class SftpFiles:
         if found is None:
             raise Refused("not_found", f"there is no {place.shown}")
         if found.kind != "file":
-            raise Refused("not_a_file", f"{place.shown} is a {found.kind}")
+            raise Refused("not_a_file", f"{place.shown} is {found.what}")
 
         async def read() -> AsyncGenerator[bytes]:
             last = b""

@@ -27,7 +27,7 @@ async def stat(task: Task, operation: SftpStat) -> Outcome:
     found = await task.session.lstat(place.path)
     if found is None:
         raise Refused("not_found", f"there is no {place.shown}")
-    return Outcome(f"{place.shown} is a {found.kind}", paths=(place.shown,), entries=(entry_of(place, found),))
+    return Outcome(f"{place.shown} is {found.what}", paths=(place.shown,), entries=(entry_of(place, found),))
 
 
 async def exists(task: Task, operation: SftpExists) -> Outcome:
@@ -43,7 +43,7 @@ async def mkdir(task: Task, operation: SftpMkdir) -> Outcome:
     permissions = None if operation.permissions is None else int(operation.permissions, 8)
     found = await task.session.stat(place.path)
     if found is not None and found.kind != "folder":
-        raise Refused("already_exists", f"{place.shown} is a {found.kind}")
+        raise Refused("already_exists", f"{place.shown} is {found.what}")
     if found is None:
         if operation.parents:
             await task.places.make_folder_of(place)

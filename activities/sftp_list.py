@@ -26,7 +26,7 @@ async def list_folder(task: Task, operation: SftpList) -> Outcome:
     if found is None:
         raise Refused("not_found", f"there is no folder {folder.shown}")
     if found.kind != "folder":
-        raise Refused("not_a_directory", f"{folder.shown} is a {found.kind}")
+        raise Refused("not_a_directory", f"{folder.shown} is {found.what}")
     page: list[tuple[SortKey, Entry]] = []
     async for place, file in _walk(task, operation, resolved):
         key = _sort_key(operation, place, file)

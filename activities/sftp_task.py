@@ -12,6 +12,7 @@ from activities.sftp_beats import Beats
 from activities.sftp_places import Looking, Places
 from activities.streams import Assets, HttpStreams
 from definitions.integration import SftpServerModes
+from definitions.plural import plural
 from definitions.run import SftpCall
 from definitions.sftp import Entry, FailedFile, Transferred
 from net.sftp_server import RemoteFile, SftpServer
@@ -166,7 +167,7 @@ def _told(verb: str, files: tuple[Transferred, ...], total: int) -> str:
         what = f"{files[0].path} was" if len(files) == 1 else f"{len(files)} files were"
         return f"{what} there already, with the same content"
     what = files[0].path if len(files) == 1 else f"{len(files)} files"
-    return f"{verb} {what}: {total} bytes"
+    return f"{verb} {what}: {plural(total, 'byte')}"
 
 
 async def in_turn(items: Iterable[tuple[T, bool]], work: Callable[[T], Awaitable[None]]) -> None:

@@ -14,6 +14,7 @@ from activities.sftp_resume import TAIL
 from activities.sftp_sources import Opened
 from activities.sftp_task import Task
 from activities.sftp_upload_plan import Left, Plan, Written
+from definitions.plural import plural
 from definitions.sftp import SftpUpload, Verify
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
@@ -69,7 +70,11 @@ class Comparison:
         if found is None and self._plan.in_place and self._task.modes.moves_on_arrival:
             return "none", written.sha256
         if found is None or found.size != written.size:
-            told = "is gone" if found is None else f"has {found.size} bytes in place of {written.size}"
+            told = (
+                "is gone"
+                if found is None
+                else f"has {'no size' if found.size is None else plural(found.size, 'byte')} in place of {written.size}"
+            )
             await self._begin_anew(f"what was sent {told}")
         verify = self._operation.verify
         alone = written.start == 0 and not written.shared

@@ -22,6 +22,7 @@ from activities.sftp_upload_plan import (
     unfinished_files,
     vanished,
 )
+from definitions.plural import plural
 from definitions.sftp import Overwrite, SftpUpload, Transferred, Verify
 from net.sftp_errors import SftpError
 from net.sftp_server import RemoteFile
@@ -258,7 +259,9 @@ class FileUpload:
                 at_end=self._before_it_is_taken(sent),
             )
         if opened.size is not None and size != opened.size:
-            raise Refused("source_changed", f"{plan.target.shown}: the source brought {size} bytes of {opened.size}")
+            raise Refused(
+                "source_changed", f"{plan.target.shown}: the source brought {plural(size, 'byte')} of {opened.size}"
+            )
         rest = sent.upto(size)
         whole = rest if start == 0 else plan.source.sha256
         return Written(size, start, whole, rest, earlier, shared=plan.in_place and before is not None)

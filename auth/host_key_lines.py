@@ -93,7 +93,10 @@ def _known_hosts_line(line: str, number: int) -> str:
     if marked and fields[0] not in MARKERS:
         raise HostKeyError(f"line {number} of the known hosts begins with an unknown marker: {' or '.join(MARKERS)}")
     if len(fields) < (4 if marked else 3):
-        raise HostKeyError(f"line {number} of the known hosts is not HOST TYPE KEY, as ssh-keyscan prints it")
+        raise HostKeyError(
+            f"line {number} of the known hosts is not HOST TYPE KEY, as ssh-keyscan prints it, such as "
+            "files.example ssh-ed25519 AAAA…; keys without a host are for the policies pinned and confirm_first"
+        )
     try:
         public_key(" ".join(fields[2 if marked else 1 :]))
         asyncssh.import_known_hosts(line + "\n")

@@ -37,8 +37,10 @@ def print_result(printer: Printer, run_id: str, result: "RunResult", saved: str 
 
 
 def _print_answer(printer: Printer, answer: "CallResult", saved: str | None) -> None:
+    from definitions.plural import plural
+
     attempts = f", attempt {answer.attempt}" if answer.attempt > 1 else ""
-    note(f"{answer.status} through account {answer.account}{attempts}, {answer.bytes} bytes")
+    note(f"{answer.status} through account {answer.account}{attempts}, {plural(answer.bytes, 'byte')}")
     for remark in answer.notes:
         note(remark)
     match answer.encoding:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from cli.errors import CliError
+from cli.errors import CliError, cannot_be_read
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -49,9 +49,9 @@ def read_file(option: str, path: str) -> bytes:
     if path == "-":
         return sys.stdin.buffer.read()
     try:
-        return Path(path).expanduser().read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
-        raise CliError(f"{option}: {path or 'the empty file name'} cannot be read ({error.strerror})") from None
+        raise CliError(f"{option}: {cannot_be_read(path, error)}") from None
 
 
 def text_content(option: str, text: str) -> str:

@@ -123,6 +123,7 @@ def list_assets(
 
 def show(sha256: DigestArgument, output: OutputOption = Output.TABLE) -> None:
     """Show what is known of an asset, and who needs it."""
+    from definitions.plural import plural
 
     async def look(stores: "Stores") -> "StoredAsset":
         return await stores.assets.info(await stores.assets.resolve(sha256))
@@ -137,7 +138,7 @@ def show(sha256: DigestArgument, output: OutputOption = Output.TABLE) -> None:
             "sha256": asset.sha256,
             "name": asset.name,
             "media type": asset.media_type,
-            "size": f"{asset.size} bytes ({size_text(asset.size)})",
+            "size": f"{plural(asset.size, 'byte')} ({size_text(asset.size)})",
             "created": _time(asset.created_at),
         }
     )
@@ -179,8 +180,12 @@ def gc(
     if len(collected.garbage) > SHOWN_ROWS:
         printer.line(f"… and {len(collected.garbage) - SHOWN_ROWS} more: --output json has all")
     if collected.garbage:
+        from definitions.plural import plural
+
         counts = Counter(each.kind for each in collected.garbage)
-        told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        told = ", ".join(
+            f"{count} unfinished" if kind == "unfinished" else plural(count, kind) for kind, count in counts.items()
+        )
         note(f"{told}: {size_text(collected.bytes)} " + ("deleted" if yes else "would go; --yes deletes them"))
     if collected.temporal:
         note(f"{collected.kept} more stay, held by runs that Temporal could not be asked about: {collected.temporal}")

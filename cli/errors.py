@@ -40,6 +40,13 @@ class CliError(Exception):
         self.details = details
 
 
+def cannot_be_read(file: str, error: OSError) -> str:
+    """Why not. Names are taken as they are: where a shell sees more than a path, as in `@~/file`, it replaces no ~."""
+    in_home = isinstance(error, FileNotFoundError) and file.startswith("~/")
+    advice = '; the shell left ~ as it is: write "$HOME" in its place' if in_home else ""
+    return f"{file or 'the empty file name'} cannot be read ({error.strerror}){advice}"
+
+
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """What is told about an error. `details` are for programs only."""

@@ -22,7 +22,7 @@ def check_place(to: str, *, many: bool, as_json: bool) -> None:
     """Before anything is fetched. Raises CliError."""
     if is_stdout(to) and as_json:
         raise CliError("--output json and the content cannot both go to standard output: name a file")
-    path = Path(to).expanduser()
+    path = Path(to)
     if is_stdout(to) or path.is_dir():
         return
     into = many or to.endswith("/")
@@ -30,6 +30,8 @@ def check_place(to: str, *, many: bool, as_json: bool) -> None:
         raise CliError(f"--to {to}: files are written into a folder, and this is a file")
     missing = path if into else path.parent
     if not missing.is_dir():
+        if to.startswith("~/"):  # `mkdir` would make a folder of that name
+            raise CliError(f'--to {to}: the shell left ~ as it is, and no folder has that name: write "$HOME" instead')
         wanted = "several files are written into a folder, and " if many else ""
         raise CliError(f"--to {to}: {wanted}there is no folder {missing}: mkdir -p {shlex.quote(str(missing))}")
 
@@ -90,6 +92,6 @@ def _unwritten(failed: "Sequence[tuple[Asset, CliError]]", count: int) -> CliErr
 
 def _target(to: str, name: str) -> tuple[Path, bool]:
     """The file to write, and whether it may take the place of one: only a name that was said itself does."""
-    path = Path(to).expanduser()
+    path = Path(to)
     folder = path.is_dir() or to.endswith("/")
     return (path / name if folder else path), not folder

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
-from cli.errors import CliError, Status
+from cli.errors import CliError, Status, cannot_be_read
 
 T = TypeVar("T")
 
@@ -33,9 +33,9 @@ def opened(file: str) -> Iterator[IO[bytes]]:
         yield _unbuffered(sys.stdin.buffer)
         return
     try:
-        source = Path(file).expanduser().open("rb", buffering=0)
+        source = Path(file).open("rb", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
-        raise CliError(f"{file or 'the empty file name'} cannot be read ({error.strerror})") from None
+        raise CliError(cannot_be_read(file, error)) from None
     with source:
         yield source
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import CliError
+from cli.errors import CliError, cannot_be_read
 
 if TYPE_CHECKING:
     from definitions.fields import SecretField
@@ -118,9 +118,9 @@ def _from_input(field: str) -> str:
 
 def _from_file(field: str, path: str) -> str:
     try:
-        return Path(path).expanduser().read_bytes().decode()
+        return Path(path).read_bytes().decode()
     except OSError as error:
-        raise CliError(f"--secret {field}: {path} cannot be read ({error.strerror})") from None
+        raise CliError(f"--secret {field}: {cannot_be_read(path, error)}") from None
     except UnicodeDecodeError:
         raise CliError(f"--secret {field}: {path} is not text in UTF-8") from None
 

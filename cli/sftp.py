@@ -20,6 +20,8 @@ from cli.sftp_options import (
     RecursiveOption,
     RunOptions,
     begin_run,
+    is_not_found,
+    looks_like_pattern,
     sftp_operation,
     with_run_options,
 )
@@ -165,8 +167,7 @@ def _run(adapter: str, wanted: dict[str, Any], run: RunOptions) -> "RunResult | 
         return run_and_print(Printer(run.output), begin, no_wait=run.no_wait, wait=run.wait)
     except Exception as error:
         complaint = explain(error)
-        missing = complaint.details.get("failure", {}).get("category") == "not_found"
-        if not missing or not any(sign in wanted["path"] for sign in "*?["):
+        if not is_not_found(complaint) or not looks_like_pattern(wanted["path"]):
             raise
         hint = _pattern_hint(wanted, f"{adapter} --profile {run.profile}")
         raise CliError(f"{complaint.message}\n{hint}", complaint.status, **complaint.details) from error

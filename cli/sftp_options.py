@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cli.arguments import validation_fault
+from cli.errors import Complaint
 from cli.output import Output, OutputOption
 from cli.session import Session
 from cli.started import start
@@ -139,6 +140,16 @@ async def check_bound(session: Session, operation: "AnyOperation", adapter: str,
     from runtime.binding import bound_for
 
     await bound_for(session.stores, operation, run.credential(adapter))
+
+
+def looks_like_pattern(path: str) -> bool:
+    """It may be a name as well."""
+    return any(sign in path for sign in "*?[")
+
+
+def is_not_found(complaint: Complaint) -> bool:
+    """Whether a run failed as there is no such file or folder."""
+    return bool(complaint.details.get("failure", {}).get("category") == "not_found")
 
 
 def sftp_operation(fields: dict[str, Any]) -> "AnyOperation":

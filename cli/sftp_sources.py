@@ -116,6 +116,8 @@ def to_send(
 
 def _targeted(sent: Sequence[Sent], to: str) -> list[Sent]:
     without = sum(not each.target for each in sent)
+    if not sent and to and not to.endswith("/"):
+        raise CliError(f"TO is missing: say where {to} goes, as the last argument (a folder ends with /)")
     if not sent:
         raise CliError("nothing to send: say FILE… and then where they go, or --file, --asset or --from")
     if without and not to:

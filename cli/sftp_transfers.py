@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.arguments import moment
-from cli.errors import CliError, Status
+from cli.errors import CliError, Status, explain
 from cli.fetched import check_names, check_place, write_all
 from cli.files import is_stdout
 from cli.output import Aside, Output, Printer, note
@@ -21,6 +21,8 @@ from cli.sftp_options import (
     RunOptions,
     begin_run,
     check_bound,
+    is_not_found,
+    looks_like_pattern,
     sftp_operation,
 )
 from cli.sftp_sources import to_send
@@ -145,7 +147,7 @@ def get(
 ) -> int:
     """Fetch files into assets, and write them here: exit status 1 when some of them failed."""
     check_waiting(no_wait=run.no_wait, wait=run.wait)
-    patterns = [path for path in paths if not literal and any(sign in path for sign in "*?[")]
+    patterns = [path for path in paths if not literal and looks_like_pattern(path)]
     if patterns and len(patterns) != len(paths):
         raise CliError(
             "patterns and plain paths cannot be mixed in one command: give them one each, or say --literal if none of "
@@ -183,7 +185,15 @@ def get(
         return await begin_run(session, operation, adapter, run)
 
     printer = Aside(run.output) if place is not None and is_stdout(place) else Printer(run.output)
-    result = run_and_print(printer, begin, no_wait=run.no_wait, wait=run.wait, finish=write)
+    try:
+        result = run_and_print(printer, begin, no_wait=run.no_wait, wait=run.wait, finish=write)
+    except Exception as error:
+        complaint = explain(error)
+        folders = [path.rpartition("/")[0] for path in patterns]
+        if not is_not_found(complaint) or not any(map(looks_like_pattern, folders)):
+            raise
+        told = "only the last part of a PATH may be a pattern: fetch from one folder after the other"
+        raise CliError(f"{complaint.message}\n{told}", complaint.status, **complaint.details) from error
     if run.no_wait and not only_asset:
         note("its files will be assets, and are not written here: tieline assets get SHA256 FILE")
     failed = result is not None and result.sftp is not None and result.sftp.failed

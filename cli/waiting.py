@@ -78,9 +78,10 @@ def _goes_on(run_id: str) -> str:
 
 
 def _not_ended(run_id: str, limit: float | None, latest: str) -> CliError:
-    message = (
-        f"run {run_id} has not ended within {limit:g} seconds ({latest}) and goes on: tieline runs result {run_id}"
-    )
+    from definitions.plural import plural
+
+    within = "" if limit is None else f" within {plural(limit, 'second')}"
+    message = f"run {run_id} has not ended{within} ({latest}) and goes on: tieline runs result {run_id}"
     return CliError(message, Status.NOT_ENDED, run=run_id)
 
 

@@ -34,6 +34,15 @@ _MESSAGES = {
     "timezone_aware": "expected an instant with its time zone, such as 2026-03-31T08:00:00Z",
 }
 
+_PATTERNS = {
+    KEY_PATTERN: "letters and digits, - and _ within, 64 characters at most",
+    "^[0-7]{3,4}$": "three or four digits 0 to 7, such as 0640",
+    "^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
+    "^[0-9a-fA-F]{64}$": "64 hexadecimal digits",
+    "^[0-9a-f]{32}$": "32 hexadecimal digits (0-9, a-f)",
+    "^run-[0-9a-f]{32}$": "run- and 32 hexadecimal digits (0-9, a-f)",
+}
+
 
 def told_once(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     """A list whose items are at fault is not too short as well, as pydantic says."""
@@ -52,9 +61,8 @@ def message(detail: ErrorDetails) -> str:
         expected = told.get("expected_tags")
         return f"expected one of {expected}" if expected else "is missing: it says which kind of thing this is"
     if kind == "string_pattern_mismatch":
-        if told.get("pattern") == KEY_PATTERN:
-            return "expected letters and digits, - and _ within, 64 characters at most"
-        return f"expected text that matches {told.get('pattern')}"
+        pattern = str(told.get("pattern"))
+        return f"expected {_PATTERNS.get(pattern) or f'text that matches {pattern}'}"
     if kind == "json_invalid":
         return f"is not JSON ({told.get('error', 'it ends too early')})"
     return _MESSAGES.get(kind) or _plain(detail)

@@ -68,6 +68,11 @@ class RemoteFile:
     permissions: int | None = None
     refused: str | None = None
 
+    @property
+    def what(self) -> str:
+        """In a sentence: `it is a file`."""
+        return "neither a file nor a folder" if self.kind == "other" else f"a {self.kind}"
+
 
 def host_pattern(host: str, port: int) -> str:
     """As a line of known_hosts begins."""

@@ -59,7 +59,10 @@ def _split(value: object) -> object:
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:  # of a user who is not known, or who has none
+        raise ValueError("there is no such home folder: write the whole path") from None
 
 
 def _default_database(known: dict[str, object]) -> str:

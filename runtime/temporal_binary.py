@@ -54,9 +54,18 @@ TEMPORAL = Program("temporal", "github.com/temporalio/cli/cmd/temporal", "v1.5.1
 
 
 def cache_folder() -> Path:
-    """What this user's installations of Tieline share and can make again."""
+    """What this user's installations of Tieline share and can make again.
+
+    Raises:
+        TemporalServerError: the user has no home.
+    """
+    if said := os.environ.get("XDG_CACHE_HOME"):
+        return Path(said) / "tieline"
     usual = Path("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or usual.expanduser()) / "tieline"
+    try:
+        return usual.expanduser() / "tieline"
+    except RuntimeError:
+        raise TemporalServerError("this user has no home folder to cache in: set XDG_CACHE_HOME") from None
 
 
 @contextlib.asynccontextmanager

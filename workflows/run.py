@@ -192,15 +192,18 @@ class RunWorkflow:
             next_step=dead.suggested_action.replace("decide RUN", f"decide {workflow.info().workflow_id}"),
             host_key=dead.host_key,
         )
+        awaited, done = "the account", "connected the account"
+        if dead.host_key:
+            awaited, done = "a decision about the host key", "decided about the host key"
         workflow.upsert_memo({"waiting": waiting.model_dump(mode="json")})
         try:
             await workflow.wait_condition(
                 lambda: self._decision is not None or dead.ticket in self._woken,
                 timeout=max(time_left, timedelta(seconds=1)),
-                timeout_summary="give up waiting for the account",
+                timeout_summary=f"give up waiting for {awaited}",
             )
         except TimeoutError:
-            raise _run_failure(_in_vain(dead, "nobody connected the account in time")) from None
+            raise _run_failure(_in_vain(dead, f"nobody {done} in time")) from None
         finally:
             self._question = None
         self._show(RunState.RUNNING, dead)

@@ -114,9 +114,11 @@ class Draft:
     def _check_room(self, more: int) -> None:
         free = _free(self._descriptor)
         if more > free - RESERVE_BYTES:
+            enough = free >= RESERVE_BYTES
+            kept = f"of which {RESERVE_BYTES} are kept" if enough else f"less than the {RESERVE_BYTES} kept"
             raise AssetStoreFull(
-                f"{more} bytes do not fit into {self._path.parent}: {max(free, 0)} are free there, of which "
-                f"{RESERVE_BYTES} are kept for other work; make room on that disk"
+                f"{more} bytes do not fit into {self._path.parent}: {max(free, 0)} are free there, {kept} "
+                "for other work; make room on that disk"
             )
         self._unlooked = 0
 

@@ -169,6 +169,7 @@ async def test_with_another_database_nothing_is_deleted_unless_somebody_says_who
     assert "wrong        assets" in examined.output
     assert kept == [blob]
     assert f"orphan  {DIGEST[:16]}" in listed.output
+    assert listed.errors.startswith("1 orphan: 512.0 KiB would go")
     assert (deleted["found"], deleted["left"], deleted["left_because"]) == (1, 0, None)
     assert blobs(tieline.folder / "assets") == []
 

@@ -109,12 +109,15 @@ async def test_a_changed_key_parks_runs_with_both_fingerprints_and_one_decision_
     decided, other = await changed.waiting("waiting_for_decision", count=2)
 
     failure = await changed.failure(decided)
+    waits = (await changed.tieline.runs.show(decided))[1][-1].what
     assert failure.category == "host_key_changed"
     assert failure.host_key is not None
     assert failure.host_key.presented == fingerprint(sshd.public_key())
     assert failure.host_key.expected == (expected,)
     assert all(each in failure.message for each in (failure.host_key.presented, expected))
     assert await changed.state() == (NEEDS_RECONNECT, "host_key_changed")
+
+    assert waits == "wait 30d, then give up waiting for a decision about the host key"
 
     await changed.tieline.runs.decide(decided, NEW_KEY)
     await changed.done(decided)

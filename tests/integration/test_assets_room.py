@@ -26,6 +26,22 @@ async def test_a_file_that_does_not_fit_is_refused_before_a_byte_of_it_is_read(
         await disk_store.put(unread(), name="a", media_type="text/csv", holder=USER, about=1001)
 
 
+@pytest.mark.parametrize(
+    ("free", "told"),
+    [
+        (FULL + 1, f"{FULL + 1} are free there, of which {FULL} are kept for other work"),
+        (FULL - 1, f"{FULL - 1} are free there, less than the {FULL} kept for other work"),
+    ],
+    ids=["more than is kept", "less"],
+)
+async def test_what_is_free_is_compared_with_what_is_kept(
+    disk_store: AssetStore, monkeypatch: pytest.MonkeyPatch, free: int, told: str
+) -> None:
+    monkeypatch.setattr(draft, "_free", lambda _: free)
+    with pytest.raises(AssetStoreFull, match=told):
+        await disk_store.put(pieces(b"xy"), name="a", media_type="text/csv", holder=USER, about=2)
+
+
 @pytest.mark.parametrize("about", [None, 1000], ids=["size unknown", "size understated"])
 async def test_a_file_that_fills_the_disk_is_given_up_while_others_have_room(
     disk_store: AssetStore, asset_folder: Path, monkeypatch: pytest.MonkeyPatch, about: int | None

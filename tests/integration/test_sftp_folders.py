@@ -41,6 +41,18 @@ async def test_a_listing_tells_what_there_is(attempts: Attempts) -> None:
     assert (entry.modified and entry.modified.timestamp(), entry.permissions) == (1_700_000_000, "0640")
 
 
+async def test_a_pipe_is_told_to_be_neither_a_file_nor_a_folder(attempts: Attempts) -> None:
+    put(attempts, "in/a.csv")
+    os.mkfifo(attempts.path("in/pipe"))
+
+    seen = await attempts.do("stat", path="in/pipe")
+    with pytest.raises(CallFailed) as refused:
+        await attempts.do("download", paths=["in/pipe"])
+
+    assert seen.message == "in/pipe is neither a file nor a folder"
+    assert refused.value.failure.message.endswith("in/pipe is neither a file nor a folder")
+
+
 async def test_a_recursive_listing_is_sorted_by_path_and_follows_no_links(attempts: Attempts) -> None:
     put(attempts, "b/2.csv", "a/1.csv", "c.csv", "c.txt")
     attempts.path("a/up.csv").symlink_to("..")

@@ -86,7 +86,8 @@ def test_standard_input_is_called_as_its_target_ends() -> None:
 
 WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "nothing": ([], {}, "nothing to send"),
-    "no target": (["a.csv"], {}, "nothing to send"),
+    "no target": (["a.csv"], {}, "TO is missing: say where a.csv goes, as the last argument"),
+    "a folder alone": (["in/"], {}, "nothing to send"),
     "no target for an asset": ([], {"assets": ["12345678"]}, r"where to\? Say TO as the last argument"),
     "a target for nothing": (["in/"], {"own": ["b.csv=a.csv"]}, "nothing goes to in/: each file has a target of its"),
     "two files to one name": (["a.csv", "one"], {"assets": ["12345678"]}, "2 files cannot all be called one: name a"),

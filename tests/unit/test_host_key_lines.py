@@ -17,6 +17,7 @@ KEY = " ".join(asyncssh.generate_private_key("ssh-ed25519").export_public_key().
         ("pinned", "-----BEGIN OPENSSH PRIVATE KEY-----", "not an OpenSSH public key"),
         ("pinned", "# nothing", "no host key"),
         ("known_hosts", "files.example", "not HOST TYPE KEY"),
+        ("known_hosts", "{key}", "keys without a host are for the policies pinned and confirm_first"),
         ("known_hosts", "@trusted files.example ssh-ed25519 AAAA", "unknown marker"),
         ("known_hosts", "files.example ssh-ed25519 AAAA", "no public key"),
         ("known_hosts", "files.example\n{key}", "line 1"),

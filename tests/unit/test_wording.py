@@ -38,12 +38,17 @@ def upload(source: dict[str, Any]) -> dict[str, Any]:
         (
             upload({"type": "asset", "asset": {**ASSET, "sha256": "planted"}}),
             "body.operation.files[0].source.asset.sha256",
-            "expected text that matches ^[0-9a-f]{64}$",
+            "expected 64 hexadecimal digits (0-9, a-f)",
         ),
         (
             upload({"type": "http", "adapter": "pla nted", "path": "x"}),
             "body.operation.files[0].source.adapter",
             "expected letters and digits, - and _ within, 64 characters at most",
+        ),
+        (
+            {"adapter": "a", "type": "sftp.mkdir", "path": "x", "permissions": "rwx"},
+            "body.operation.permissions",
+            "expected three or four digits 0 to 7, such as 0640",
         ),
         (
             {"adapter": "a", "type": "sftp.list", "since": "2026-03-31T08:00"},

@@ -25,16 +25,16 @@ class MetricsAddressUnusable(Exception):
 
 
 def temporal_runtime(settings: Settings, *, serving: bool) -> Runtime:
-    """The process's own runtime; it serves Prometheus metrics when an address is configured.
+    """The process's own runtime; of one that is `serving` it serves Prometheus metrics where an address is configured.
 
-    What it has to say goes to the log of a process that is `serving`, and nowhere in a command. Left to itself it
-    writes to standard output, into files and documents that a command prints.
+    What it has to say goes to the log of such a process, and nowhere otherwise. Left to itself it writes to standard
+    output, into files and documents that a command prints.
 
     Raises:
         MetricsAddressUnusable: the address is taken, or is no IP address.
     """
     try:
-        return _runtime(settings.metrics_address, serving=serving)
+        return _runtime(settings.metrics_address if serving else None, serving=serving)
     except ValueError as error:
         reason = str(error).rpartition(": ")[2]
         raise MetricsAddressUnusable(

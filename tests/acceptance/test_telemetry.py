@@ -6,7 +6,7 @@ import json
 import socket
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest_asyncio
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from examples.externalsystems import Systems
+from runtime.assembly import connect
 from runtime.runs import RunFailed
 from runtime.temporal_server import TemporalAddress
 from tests.fixtures.collector import Collector, attributes_of
@@ -271,6 +272,14 @@ async def test_what_temporals_client_complains_of_stands_in_a_workers_log_and_in
             ran = await command
         assert (ran.output, ran.status) == ("", 3)
         assert "temporalio" not in worker.output
+
+
+async def test_only_who_serves_serves_metrics(idle: Installation) -> None:
+    """A gateway that collects garbage asks Temporal by one more client, while its own metrics have the address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = idle.stores.settings.model_copy(update={"metrics_address": f"127.0.0.1:{taken.getsockname()[1]}"})
+        client = await connect(replace(idle.stores, settings=settings), settings.temporal_address or "")
+        assert await client.service_client.check_health()
 
 
 async def test_a_metrics_address_in_use_is_told_with_its_setting(idle: Installation, tmp_path: Path) -> None:

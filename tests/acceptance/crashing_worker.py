@@ -14,10 +14,9 @@ from collections.abc import AsyncIterator
 from net.client import GuardedClient
 from net.messages import OutboundRequest, SendTrace
 from net.streamed import StreamedReply
-from runtime.assembly import connect, open_stores, open_worker
 from runtime.exit import leave
-from runtime.settings import load_settings
 from tests.fixtures.forked import python
+from tests.fixtures.processes import work_for_ever
 from tests.fixtures.tieline import Installation
 
 READY_SECONDS = 60
@@ -69,13 +68,7 @@ async def main(point: str) -> None:
         GuardedClient.stream = _dying_before  # type: ignore[method-assign]
     if point == "after_reply":
         GuardedClient.stream = _dying_after  # type: ignore[method-assign]
-    settings = load_settings()
-    assert settings.temporal_address is not None
-    async with open_stores(settings) as stores:
-        client = await connect(stores, settings.temporal_address)
-        async with open_worker(stores, client):
-            print("ready", flush=True)
-            await asyncio.Event().wait()
+    await work_for_ever()
 
 
 if __name__ == "__main__":

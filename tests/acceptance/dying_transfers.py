@@ -17,9 +17,8 @@ import activities.sftp_download
 import workflows.options
 from activities.sftp_beats import Beats
 from net.sftp import SftpSession
-from runtime.assembly import connect, open_stores, open_worker
-from runtime.settings import load_settings
 from tests.fixtures.forked import python
+from tests.fixtures.processes import work_for_ever
 from tests.fixtures.tieline import Installation
 
 READY_SECONDS = 60
@@ -151,13 +150,7 @@ async def main() -> None:
     SftpSession.read = _reading  # type: ignore[method-assign, assignment]
     Beats.running = _silent  # type: ignore[method-assign]
     workflows.options.HEARTBEAT_TIMEOUT = HEARTBEAT_TIMEOUT
-    settings = load_settings()
-    assert settings.temporal_address is not None
-    async with open_stores(settings) as stores:
-        client = await connect(stores, settings.temporal_address)
-        async with open_worker(stores, client):
-            print("ready", flush=True)
-            await asyncio.Event().wait()
+    await work_for_ever()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ import runtime.assembly
 import workflows.options
 from activities.sftp import SftpActivities
 from net.sftp import SftpSession
-from runtime.assembly import connect, open_stores, open_worker
-from runtime.settings import load_settings
 from tests.acceptance import dying_transfers
+from tests.fixtures.processes import work_for_ever
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 """After which it is missed; a fourth of the usual."""
@@ -71,13 +70,7 @@ async def main() -> None:
     )
     workflows.options.HEARTBEAT_TIMEOUT = HEARTBEAT_TIMEOUT
     vars(runtime.assembly)["Worker"] = full
-    settings = load_settings()
-    assert settings.temporal_address is not None
-    async with open_stores(settings) as stores:
-        client = await connect(stores, settings.temporal_address)
-        async with open_worker(stores, client):
-            print("ready", flush=True)
-            await asyncio.Event().wait()
+    await work_for_ever()
 
 
 if __name__ == "__main__":
